@@ -1,4 +1,12 @@
 //! wasmctl: a declarative stack engine for WebAssembly on real infrastructure.
 
+pub mod diagnostic;
+pub mod event;
+pub mod id;
+pub mod kind;
+pub mod plan;
+pub mod providers;
 #[cfg(feature = "serve")]
 pub mod serve;
+pub mod ui;
+pub mod value;

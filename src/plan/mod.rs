@@ -1,0 +1,103 @@
+//! What a run would do: actions for people, steps for apply.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use crate::id::ResourceId;
+
+/// What is done about a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verb {
+    /// It is as it should be.
+    Keep,
+    /// It is made.
+    Create,
+    /// It is changed in place.
+    Update,
+    /// A new one takes its place.
+    Replace,
+    /// It is taken away.
+    Delete,
+}
+
+/// One action of a plan: what a person is shown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Action {
+    /// What it is about.
+    pub resource: ResourceId,
+    /// The name of its kind.
+    pub kind: Arc<str>,
+    /// What is done about it.
+    pub verb: Verb,
+    /// Why, where the changes alone do not say it: `it was deleted outside wasmctl`,
+    /// `its last update was interrupted`, `it is no longer in the stack`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
+    /// Whether the new object is made before the old one goes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub create_first: bool,
+    /// What changes, by field. For a create: all inputs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<FieldChange>,
+    /// What was found to differ from the record, by field: changed by someone else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<FieldChange>,
+}
+
+/// How one field changes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FieldChange {
+    /// The field as a path: `ports[0].from`.
+    pub path: String,
+    /// What it was.
+    pub before: Shown,
+    /// What it will be.
+    pub after: Shown,
+    /// Whether this change forces a replacement.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replaces: bool,
+}
+
+/// A value as it may be shown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shown {
+    /// There is none.
+    Absent,
+    /// Free to be shown.
+    Known(Json),
+    /// `(sensitive)`.
+    Secret,
+    /// `(known after apply)`.
+    Unknown,
+}
+
+/// What a step does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operation {
+    /// Makes an object.
+    Create,
+    /// Changes it in place.
+    Update,
+    /// Takes it away.
+    Delete,
+}
+
+/// How many actions of each sort a plan has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// To be made.
+    pub create: usize,
+    /// To be changed in place.
+    pub update: usize,
+    /// To be replaced.
+    pub replace: usize,
+    /// To be taken away.
+    pub delete: usize,
+    /// As they should be.
+    pub keep: usize,
+}

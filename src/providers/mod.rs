@@ -1,0 +1,23 @@
+//! Everything a stack can be made of: the one list of providers and the one list of kinds.
+
+use std::sync::LazyLock;
+
+use crate::kind::{ProviderRegistration, Registration};
+
+/// Every provider, by name.
+pub static PROVIDERS: LazyLock<Vec<ProviderRegistration>> = LazyLock::new(|| vec![]);
+
+/// Every kind, in the order of the help.
+pub static KINDS: LazyLock<Vec<Registration>> = LazyLock::new(|| vec![]);
+
+/// Finds a kind by the name in a stack file.
+#[must_use]
+pub fn kind(name: &str) -> Option<&'static Registration> {
+    KINDS.iter().find(|kind| kind.name == name)
+}
+
+/// Finds a provider by its name.
+#[must_use]
+pub fn provider(name: &str) -> Option<&'static ProviderRegistration> {
+    PROVIDERS.iter().find(|provider| provider.name == name)
+}

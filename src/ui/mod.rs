@@ -1,0 +1,3 @@
+//! Event in, text out: the only part that prints.
+
+pub mod picture;

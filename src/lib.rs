@@ -8,5 +8,6 @@ pub mod plan;
 pub mod providers;
 #[cfg(feature = "serve")]
 pub mod serve;
+pub mod stack;
 pub mod ui;
 pub mod value;

@@ -2,6 +2,7 @@
 
 pub mod diagnostic;
 pub mod event;
+pub mod graph;
 pub mod id;
 pub mod kind;
 pub mod plan;
@@ -9,5 +10,6 @@ pub mod providers;
 #[cfg(feature = "serve")]
 pub mod serve;
 pub mod stack;
+pub mod state;
 pub mod ui;
 pub mod value;

@@ -60,10 +60,8 @@ impl Expr {
                     None => match template::parse_leaf(text) {
                         Ok(leaf) => Form::Template(Box::new(leaf)),
                         Err(trouble) => {
-                            problems.push(
-                                Diagnostic::error("template", trouble.message)
-                                    .at(&trouble.place(&span, text), trouble.label),
-                            );
+                            let place = trouble.place(&span, text);
+                            problems.push(Diagnostic::error("template", trouble.message).at(&place, trouble.label));
                             Form::Literal(Json::String(text.clone()))
                         }
                     },

@@ -1,8 +1,11 @@
 //! tera, for leaves of a stack file and for the files under `templates/`.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::LazyLock;
 
+use regex::Regex;
 use serde_json::{Map, Value as Json};
 use tera::{Context, ErrorKind, Tera};
 
@@ -82,8 +85,46 @@ pub fn render_leaf(leaf: &Leaf, values: &Values) -> Result<String, TemplateTroub
         .map_err(|error| explain(&error))
 }
 
+/// Finds the templates that a template includes, extends or imports.
+#[must_use]
+pub fn named_templates(text: &str) -> Vec<String> {
+    static NAMED: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r#"\{%-?\s*(?:include|extends|import)\s+["'`]([^"'`]+)["'`]"#).expect("the pattern is constant")
+    });
+    NAMED.captures_iter(text).map(|found| found[1].to_owned()).collect()
+}
+
+/// Renders one of several template files.
+///
+/// # Errors
+/// Says what does not work, with file, line and the words.
+pub fn render_files(files: &BTreeMap<String, String>, name: &str, vars: &Json) -> Result<String, String> {
+    let mut tera = Tera::default();
+    tera.add_raw_templates(files.iter()).map_err(|error| describe(&error))?;
+    tera.autoescape_on(Vec::new());
+    let context = Context::from_serialize(vars).map_err(|error| describe(&error))?;
+    tera.render(name, &context).map_err(|error| describe(&error))
+}
+
+/// Describes an error in a template file with its place.
+fn describe(error: &tera::Error) -> String {
+    match error.kind() {
+        ErrorKind::SyntaxError(report) | ErrorKind::RenderingError(report) => {
+            let span = report.span();
+            format!(
+                "templates/{}:{}:{}: {}",
+                report.filename(),
+                span.start_line,
+                span.start_col + 1,
+                sentence(report.message())
+            )
+        }
+        _ => sentence(error.to_string().lines().next().unwrap_or_default()),
+    }
+}
+
 fn explain(error: &tera::Error) -> TemplateTrouble {
-    match &error.kind {
+    match error.kind() {
         ErrorKind::SyntaxError(report) | ErrorKind::RenderingError(report) => TemplateTrouble {
             message: format!("the template does not work: {}", sentence(report.message())),
             label: "here".to_owned(),

@@ -2,6 +2,8 @@
 
 pub mod apply;
 pub mod diagnostic;
+pub mod dotenv;
+pub mod engine;
 pub mod event;
 pub mod graph;
 pub mod id;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, Write};
 
-use miette::{Diagnostic as _, GraphicalReportHandler, GraphicalTheme, LabeledSpan, ThemeCharacters, ThemeStyles};
+use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, ThemeCharacters, ThemeStyles};
 
 use super::{Look, clean, plural};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity, Source, Span};

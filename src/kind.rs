@@ -21,7 +21,7 @@ pub use bound::{BoundKind, ProviderRegistration, Providers, Registration, Role, 
 pub use error::{Class, Error, Problem, Result};
 pub(crate) use project::inside;
 pub use project::{Project, Templates};
-pub use shape::{Field, Shape, Type};
+pub use shape::{Field, Shape, Type, join};
 
 use crate::id::{RemoteId, Token};
 

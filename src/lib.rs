@@ -2,11 +2,14 @@
 
 pub mod diagnostic;
 pub mod event;
+pub mod graph;
 pub mod id;
 pub mod kind;
 pub mod plan;
 pub mod providers;
 #[cfg(feature = "serve")]
 pub mod serve;
+pub mod stack;
+pub mod state;
 pub mod ui;
 pub mod value;

@@ -21,3 +21,18 @@ pub fn kind(name: &str) -> Option<&'static Registration> {
 pub fn provider(name: &str) -> Option<&'static ProviderRegistration> {
     PROVIDERS.iter().find(|provider| provider.name == name)
 }
+
+/// Names the cargo feature that would bring a family of kinds, if this build lacks it.
+#[must_use]
+pub fn left_out(family: &str) -> Option<&'static str> {
+    let absent = [
+        ("local", "local", cfg!(feature = "local")),
+        ("aws", "aws", cfg!(feature = "aws")),
+        ("azure", "azure", cfg!(feature = "azure")),
+        ("kubernetes", "kubernetes", cfg!(feature = "kubernetes")),
+    ];
+    absent
+        .iter()
+        .find(|(name, _, built)| *name == family && !built)
+        .map(|(_, feature, _)| *feature)
+}

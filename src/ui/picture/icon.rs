@@ -163,6 +163,7 @@ static ICONS: &[Icon] = &[
             "iam_role",
             "role",
             "rule",
+            "permission",
         ],
         SHIELD,
     ),
@@ -206,7 +207,7 @@ static ICONS: &[Icon] = &[
     icon(
         "database",
         Family::Storage,
-        &["database", "redis", "table", "cache", "keyvalue", "cosmos"],
+        &["database", "redis", "dynamodb", "cache", "keyvalue", "cosmos"],
         DATABASE,
     ),
     icon(

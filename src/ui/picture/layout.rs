@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, HashSet};
 pub(super) const CARD_HEIGHT: f64 = 58.0;
 const GAP_X: f64 = 26.0;
 const GAP_Y: f64 = 58.0;
-const LANE: f64 = 14.0;
+const LANE: f64 = 8.0;
+const LANE_GAP: f64 = 12.0;
 const COLUMN_GAP: f64 = 64.0;
 /// More rows than this are folded into columns.
 const ROWS_MAX: usize = 14;
@@ -50,7 +51,7 @@ pub(super) struct Band {
 /// Lays out.
 pub(super) fn lay(plan: &Plan<'_>) -> Laid {
     let layers = layers(plan);
-    let per_row = ((plan.items as f64 * 1.3).sqrt().round() as usize).clamp(4, 9);
+    let per_row = ((plan.items as f64 * 0.8).sqrt().round() as usize).clamp(4, 8);
     let mut rows: Vec<Vec<usize>> = Vec::new();
     let mut layer_of_row = Vec::new();
     for (layer, mut items) in layers.into_iter().enumerate() {
@@ -264,16 +265,24 @@ impl<'a> Grid<'a> {
         }
     }
 
+    /// The distance between the centres of two neighbours in a row.
+    fn apart(&self, left: usize, right: usize) -> f64 {
+        let both_cards = left.max(right) < self.plan.items;
+        (self.width(left) + self.width(right)) / 2.0 + if both_cards { GAP_X } else { LANE_GAP }
+    }
+
     /// Moves each slot to the mean of its neighbours as far as its row's order and widths allow.
     fn place(&mut self) {
         self.x = vec![0.0; self.up.len()];
+        let mut widest = 0.0_f64;
         for row in &self.rows {
-            let total: f64 = row.iter().map(|slot| self.width(*slot) + GAP_X).sum();
-            let mut left = -total / 2.0;
-            for slot in row {
-                let width = self.width(*slot) + GAP_X;
-                self.x[*slot] = left + width / 2.0;
-                left += width;
+            let steps: Vec<f64> = row.windows(2).map(|pair| self.apart(pair[0], pair[1])).collect();
+            let total: f64 = steps.iter().sum();
+            widest = widest.max(total);
+            let mut x = -total / 2.0;
+            for (index, slot) in row.iter().enumerate() {
+                self.x[*slot] = x;
+                x += steps.get(index).copied().unwrap_or_default();
             }
         }
         for pass in 0..40 {
@@ -283,20 +292,19 @@ impl<'a> Grid<'a> {
                 (0..self.rows.len()).rev().collect()
             };
             for row in rows {
-                self.settle(row, pass < 30);
+                self.settle(row, pass < 30, widest * 0.5);
             }
         }
         self.shift();
     }
 
-    fn settle(&mut self, row: usize, both: bool) {
+    fn settle(&mut self, row: usize, both: bool, reach: f64) {
         let slots = &self.rows[row];
         let mut offset = 0.0;
         let mut wanted = Vec::with_capacity(slots.len());
         for (index, slot) in slots.iter().enumerate() {
             if index > 0 {
-                let before = slots[index - 1];
-                offset += (self.width(before) + self.width(*slot)) / 2.0 + GAP_X;
+                offset += self.apart(slots[index - 1], *slot);
             }
             let near = self.up[*slot].iter().chain(if both || self.up[*slot].is_empty() {
                 self.down[*slot].iter()
@@ -326,9 +334,11 @@ impl<'a> Grid<'a> {
             }
             pools.push(pool);
         }
+        // Within reach of the middle, so that a picture does not grow wider than its widest row.
+        let (low, high) = (-reach, (reach - offset).max(-reach));
         let places = pools
             .iter()
-            .flat_map(|(place, count)| std::iter::repeat_n(*place, *count));
+            .flat_map(|(place, count)| std::iter::repeat_n(place.clamp(low, high), *count));
         for ((slot, place), (_, offset)) in slots.clone().into_iter().zip(places).zip(&wanted) {
             self.x[slot] = place + offset;
         }

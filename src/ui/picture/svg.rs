@@ -55,7 +55,7 @@ pub(super) fn draw(picture: &Picture) -> String {
         .max(520.0);
     let subtitle_lines = wrap(subtitle, ((width - 2.0 * MARGIN) / 7.2) as usize);
     let head = 62.0 + 19.0 * subtitle_lines.len() as f64 + 24.0;
-    let height = head + laid.height + 84.0;
+    let height = head + laid.height + 66.0;
     let (left, top) = ((width - laid.width) / 2.0, head);
 
     let mut svg = String::with_capacity(4_096 + items * 700);

@@ -101,7 +101,7 @@ pub fn named_templates(text: &str) -> Vec<String> {
 pub fn render_files(files: &BTreeMap<String, String>, name: &str, vars: &Json) -> Result<String, String> {
     let mut tera = Tera::default();
     tera.add_raw_templates(files.iter()).map_err(|error| describe(&error))?;
-    tera.autoescape_on(Vec::new());
+    tera.autoescape_on(Vec::<String>::new());
     let context = Context::from_serialize(vars).map_err(|error| describe(&error))?;
     tera.render(name, &context).map_err(|error| describe(&error))
 }

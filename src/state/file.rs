@@ -238,15 +238,11 @@ impl Folder {
     /// Says what is damaged where nothing can replace it, or that it is newer than this wasmctl.
     pub fn read(&self) -> Result<Option<Opened>, Error> {
         let current = self.snapshot("state.json")?;
-        let journals: Vec<Journaled> = [self.journal("journal")?, self.journal("journal.previous")?]
-            .into_iter()
-            .flatten()
-            .collect();
-        let newest = journals.first().map(|journal| journal.base);
+        let journals = [self.journal("journal")?, self.journal("journal.previous")?];
         let mut notices = Vec::new();
         let (mut state, recovered) = match current {
             Snapshot::Good(state) => (*state, false),
-            Snapshot::Missing if journals.is_empty() => match self.snapshot("state.previous.json")? {
+            Snapshot::Missing if journals.iter().all(Option::is_none) => match self.snapshot("state.previous.json")? {
                 Snapshot::Missing => return Ok(None),
                 Snapshot::Good(state) => {
                     notices.push("the state file is missing; the previous one was taken up".to_owned());
@@ -262,22 +258,20 @@ impl Folder {
                 (self.recover(&why, &journals, &mut notices)?, true)
             }
         };
-        let mut length = None;
-        // At most two steps: the previous journal onto the previous snapshot, then the current one.
-        while let Some(journal) = journals.iter().find(|journal| journal.base == state.serial) {
-            if journal.lineage != state.lineage {
-                return Err(self.damaged("the journal belongs to another state".to_owned()));
-            }
-            journal::fold(&mut state, &journal.replay.records).map_err(|illegal| self.damaged(illegal.to_string()))?;
-            if journal.replay.torn {
-                notices.push("the last line of the journal was cut off by a kill; it was ignored".to_owned());
-            }
-            if newest == Some(journal.base) {
-                length = Some(journal.replay.length);
-                break;
-            }
+        let [current, previous] = &journals;
+        let follows = |journal: &Option<Journaled>, state: &State| {
+            journal.as_ref().is_some_and(|journal| journal.base == state.serial)
+        };
+        if !follows(current, &state) && follows(previous, &state) {
+            self.fold(&mut state, previous.as_ref(), &mut notices)?;
             state.serial += 1;
         }
+        let length = if follows(current, &state) {
+            self.fold(&mut state, current.as_ref(), &mut notices)?;
+            current.as_ref().map(|journal| journal.replay.length)
+        } else {
+            None
+        };
         if recovered && notices.is_empty() {
             notices.push("the state was put together again from its journal".to_owned());
         }
@@ -288,27 +282,43 @@ impl Folder {
         }))
     }
 
+    fn fold(&self, state: &mut State, journal: Option<&Journaled>, notices: &mut Vec<String>) -> Result<(), Error> {
+        let Some(journal) = journal else { return Ok(()) };
+        if journal.lineage != state.lineage {
+            return Err(self.damaged("the journal belongs to another state".to_owned()));
+        }
+        journal::fold(state, &journal.replay.records).map_err(|illegal| self.damaged(illegal.to_string()))?;
+        if journal.replay.torn {
+            notices.push("the last line of the journal was cut off by a kill; it was ignored".to_owned());
+        }
+        Ok(())
+    }
+
     /// Finds what a lost or damaged snapshot can be rebuilt from.
-    fn recover(&self, why: &str, journals: &[Journaled], notices: &mut Vec<String>) -> Result<State, Error> {
+    fn recover(&self, why: &str, journals: &[Option<Journaled>; 2], notices: &mut Vec<String>) -> Result<State, Error> {
         let previous = match self.snapshot("state.previous.json")? {
             Snapshot::Good(state) => Some(*state),
             Snapshot::Missing | Snapshot::Bad(_) => None,
         };
         let base = match previous {
             Some(state) => Some(state),
-            None => journals.iter().find(|journal| journal.base == 0).map(|journal| {
-                State::new(
-                    journal.lineage.clone(),
-                    Arc::clone(&journal.stack),
-                    Arc::clone(&journal.env),
-                )
-            }),
+            None => journals
+                .iter()
+                .flatten()
+                .find(|journal| journal.base == 0)
+                .map(|journal| {
+                    State::new(
+                        journal.lineage.clone(),
+                        Arc::clone(&journal.stack),
+                        Arc::clone(&journal.env),
+                    )
+                }),
         };
         let Some(base) = base else {
             return Err(self.damaged(format!("state.json: {why}")));
         };
         let oldest = base.serial;
-        let reaches = journals.iter().any(|journal| journal.base == oldest);
+        let reaches = journals.iter().flatten().any(|journal| journal.base == oldest);
         if !reaches {
             return Err(self.damaged(format!(
                 "state.json: {why}, and no journal goes on from snapshot {oldest}"

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
+pub(crate) use check::problem;
 pub use expr::Expr;
 pub use fields::parse_duration;
 pub use load::{Load, load};

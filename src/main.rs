@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ExitCode::from(wasmctl::cli::main())
+    wasmctl::cli::main()
 }

@@ -98,7 +98,9 @@ fn fields(out: &mut impl Write, shape: &Shape, look: Look, depth: usize, inputs:
         return writeln!(out, "{}(none)", "  ".repeat(depth));
     };
     let width = fields.keys().map(|name| name.chars().count()).max().unwrap_or(0);
-    for (name, field) in fields {
+    // What must be there comes first.
+    let (first, then): (Vec<_>, Vec<_>) = fields.iter().partition(|(_, field)| inputs && field.required);
+    for (name, field) in first.into_iter().chain(then) {
         let gap = " ".repeat(width - name.chars().count() + 2);
         let indent = "  ".repeat(depth);
         writeln!(

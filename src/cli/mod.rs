@@ -16,6 +16,7 @@ mod tree;
 mod validate;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{FromArgMatches as _, Parser, Subcommand};
 
@@ -129,13 +130,13 @@ pub struct Context {
 
 /// Runs the command line of this process and returns its exit code.
 #[must_use]
-pub fn main() -> u8 {
+pub fn main() -> ExitCode {
     report::install_panic_hook();
     // The hook has said all there is to say.
-    std::panic::catch_unwind(run).unwrap_or(Exit::BUG)
+    std::panic::catch_unwind(run).unwrap_or(ExitCode::from(Exit::BUG))
 }
 
-fn run() -> u8 {
+fn run() -> ExitCode {
     let environment = Environment::read();
     let color = tree::color_in(std::env::args_os(), &environment);
     let parsed = command()
@@ -151,7 +152,7 @@ fn run() -> u8 {
         Err(error) => {
             // Help and usage errors; a reader that has gone needs neither.
             let _ = error.print();
-            return u8::try_from(error.exit_code()).unwrap_or(Exit::USAGE);
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::USAGE));
         }
     };
     let cx = Context {
@@ -174,5 +175,5 @@ fn run() -> u8 {
     if cx.printer.is_json() {
         cx.json.close(exit.0);
     }
-    exit.0
+    ExitCode::from(exit.0)
 }

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use indexmap::IndexMap;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::text::{cut, duration};
+use super::text::cut;
+#[cfg(test)]
+use super::text::duration;
 use super::{Look, clean};
 use crate::id::ResourceId;
 

@@ -1,5 +1,6 @@
 //! wasmctl: a declarative stack engine for WebAssembly on real infrastructure.
 
+pub mod apply;
 pub mod cli;
 pub mod diagnostic;
 pub mod event;

@@ -63,12 +63,22 @@ pub(super) fn lay(plan: &Plan<'_>) -> Laid {
             layer_of_row.push(layer);
         }
     }
-    let columns = rows.len().div_ceil(ROWS_MAX).max(1);
+    let columns = columns(&rows, plan.card_width);
     let rows_per_column = rows.len().div_ceil(columns).max(1);
     let mut grid = Grid::new(plan, rows, rows_per_column);
     grid.order();
     grid.place();
     grid.finish(&layer_of_row)
+}
+
+/// Folds a tall and narrow picture, such as a chain, until it is at most twice as high as wide.
+fn columns(rows: &[Vec<usize>], card_width: f64) -> usize {
+    let widest = rows.iter().map(Vec::len).max().unwrap_or(1) as f64 * (card_width + GAP_X) + COLUMN_GAP;
+    let row = CARD_HEIGHT + GAP_Y;
+    let most = rows.len().div_ceil(ROWS_MAX).max(1);
+    (1..most)
+        .find(|columns| rows.len().div_ceil(*columns) as f64 * row <= 2.0 * widest * *columns as f64)
+        .unwrap_or(most)
 }
 
 /// Puts each item below all it needs; then close to what needs it, where that makes arrows shorter.

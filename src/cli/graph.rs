@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::args::{DeploymentArgs, write_file};
 use super::{Context, Exit, Failure};
 use crate::stack::expr::{Expr, Form, resource_of};
-use crate::stack::{self, Load, Stack};
+use crate::stack::{self, Stack};
 use crate::ui::picture::{Format, Node, Picture};
 
 /// Draw the architecture of a stack
@@ -34,15 +34,7 @@ pub(super) struct GraphArgs {
 impl GraphArgs {
     pub(super) fn run(self, cx: &Context) -> Result<Exit, Failure> {
         let root = self.deployment.project.root(cx)?;
-        let (stack, _) = stack::load(&Load {
-            root: &root,
-            stack: &self.stack,
-            env: &self.deployment.env,
-            var_files: &self.deployment.var_file,
-            ambient: &cx.environment.variables,
-            vars: &self.deployment.var,
-            need_values: false,
-        })?;
+        let (stack, _) = stack::load(&self.deployment.load(cx, &root, &self.stack))?;
         let format = if cx.printer.is_json() {
             Format::Json
         } else {

@@ -4,14 +4,18 @@
 //! and the one place where the environment is read ([`environment`]).
 
 mod args;
+mod chosen;
 mod completions;
+mod env;
 mod environment;
 mod failure;
 mod graph;
 mod kinds;
 mod man;
+mod output;
 mod schema;
 mod stacks;
+mod state;
 mod tree;
 mod validate;
 
@@ -79,11 +83,14 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Output(output::OutputArgs),
     Validate(validate::ValidateArgs),
     Graph(graph::GraphArgs),
     Stacks(stacks::StacksArgs),
     Kinds(kinds::KindsArgs),
     Schema(schema::SchemaArgs),
+    Env(env::EnvArgs),
+    State(state::StateArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -92,6 +99,9 @@ impl Command {
     /// The name on the command line.
     fn name(&self) -> &'static str {
         match self {
+            Self::Output(_) => "output",
+            Self::Env(_) => "env",
+            Self::State(_) => "state",
             Self::Validate(_) => "validate",
             Self::Graph(_) => "graph",
             Self::Stacks(_) => "stacks",
@@ -104,6 +114,9 @@ impl Command {
 
     fn run(self, cx: &Context) -> Result<Exit, Failure> {
         match self {
+            Self::Output(args) => args.run(cx),
+            Self::Env(args) => args.run(cx),
+            Self::State(args) => args.run(cx),
             Self::Validate(args) => args.run(cx),
             Self::Graph(args) => args.run(cx),
             Self::Stacks(args) => args.run(cx),

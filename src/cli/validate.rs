@@ -3,7 +3,7 @@
 use super::args::DeploymentArgs;
 use super::{Context, Exit, Failure};
 use crate::diagnostic::Diagnostics;
-use crate::stack::{self, Load, catalog};
+use crate::stack::{self, catalog};
 use crate::ui::plural;
 
 /// Check stack files: all problems, with line and column
@@ -44,15 +44,7 @@ impl ValidateArgs {
         let mut problems = Diagnostics::default();
         let mut resources = 0;
         for name in &stacks {
-            let load = Load {
-                root: &root,
-                stack: name,
-                env: &self.deployment.env,
-                var_files: &self.deployment.var_file,
-                ambient: &cx.environment.variables,
-                vars: &self.deployment.var,
-                need_values: false,
-            };
+            let load = self.deployment.load(cx, &root, name);
             match stack::load(&load) {
                 Ok((stack, warnings)) => {
                     resources += stack.resources.len();

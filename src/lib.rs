@@ -3,6 +3,8 @@
 pub mod apply;
 pub mod cli;
 pub mod diagnostic;
+pub mod dotenv;
+pub mod engine;
 pub mod event;
 pub mod graph;
 pub mod id;

@@ -13,8 +13,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
 
 pub use retry::Stop;
+pub(crate) use retry::{Tries, silence};
 pub use schedule::{Circle, Schedule};
 use worker::{Failure, Job, Message, Said, Worker};
 
@@ -96,6 +98,7 @@ impl Apply<'_> {
     pub async fn run(self, plan: Plan) -> Result<(Outcome, Plan), Fatal> {
         let schedule = Schedule::new(&plan.after)?;
         let (say, heard) = unbounded_channel();
+        let (halt, halted) = watch::channel(*self.stop.borrow());
         let mut run = Run {
             handles: BTreeMap::new(),
             in_flight: BTreeMap::new(),
@@ -104,13 +107,20 @@ impl Apply<'_> {
             last_said: Instant::now(),
             pure_steps: 0,
             must_sync: false,
+            halted,
             ask: self,
             schedule,
             say,
             plan,
         };
-        let ended = run.to_the_end(heard).await;
-        let Run { outcome, plan, .. } = run;
+        let (ended, mut heard) = run.to_the_end(heard, &halt).await;
+        if ended.is_err() {
+            // Nothing can be recorded any more. Calls in flight may return; what waits stops waiting.
+            halt.send_replace(true);
+        }
+        let Run { outcome, plan, say, .. } = run;
+        drop(say);
+        while heard.recv().await.is_some() {}
         ended.map(|()| (outcome, plan))
     }
 }
@@ -142,6 +152,8 @@ struct Run<'a> {
     last_said: Instant,
     pure_steps: usize,
     must_sync: bool,
+    /// Tells the workers to stop waiting.
+    halted: Stop,
 }
 
 /// What came of preparing a step.
@@ -154,17 +166,16 @@ enum Prepared {
 }
 
 impl Run<'_> {
-    // No `?` may leave this function while work is in flight, but for the journal: then nothing can be
-    // recorded any more, and what is on disk says `begin`.
-    async fn to_the_end(&mut self, mut heard: UnboundedReceiver<Message>) -> Result<(), Fatal> {
+    async fn to_the_end(
+        &mut self,
+        mut heard: UnboundedReceiver<Message>,
+        halt: &watch::Sender<bool>,
+    ) -> (Result<(), Fatal>, UnboundedReceiver<Message>) {
         let mut stop = self.ask.stop.clone();
         let mut stopping = *stop.borrow();
         loop {
-            if !stopping {
-                self.start_ready()?;
-            }
-            if self.must_sync {
-                self.sync()?;
+            if let Err(fatal) = self.turn(stopping) {
+                return (Err(fatal), heard);
             }
             if self.in_flight.is_empty() {
                 break;
@@ -172,29 +183,36 @@ impl Run<'_> {
             let quiet = HEARTBEAT.saturating_sub(self.last_said.elapsed());
             tokio::select! {
                 message = heard.recv() => {
-                    if let Some(message) = message {
-                        self.hear(message)?;
-                    }
-                    while let Ok(message) = heard.try_recv() {
-                        self.hear(message)?;
+                    let mut next = message;
+                    while let Some(message) = next {
+                        if let Err(fatal) = self.hear(message) {
+                            return (Err(fatal), heard);
+                        }
+                        next = heard.try_recv().ok();
                     }
                 }
                 _ = stop.wait_for(|stop| *stop), if !stopping => {
                     stopping = true;
-                    self.outcome.interrupted = true;
+                    halt.send_replace(true);
                     let in_flight = self.in_flight.len();
                     self.tell(Event::Interrupted { in_flight });
                 }
-                () = tokio::time::sleep_until((Instant::now() + quiet).into()) => self.heartbeat(),
+                () = retry::silence(quiet) => self.heartbeat(),
             }
         }
-        if stopping {
-            self.outcome.interrupted = true;
-        }
+        self.outcome.interrupted = stopping;
         for step in self.schedule.abandon() {
             self.skipped(step, None);
         }
-        self.sync()
+        (self.sync(), heard)
+    }
+
+    /// Starts what is ready and puts on disk what must be there before anyone waits.
+    fn turn(&mut self, stopping: bool) -> Result<(), Fatal> {
+        if !stopping {
+            self.start_ready()?;
+        }
+        if self.must_sync { self.sync() } else { self.flush() }
     }
 
     fn start_ready(&mut self) -> Result<(), Fatal> {
@@ -556,7 +574,7 @@ impl Run<'_> {
             job,
             timeout,
             lasts: *lasts,
-            stop: self.ask.stop.clone(),
+            stop: self.halted.clone(),
             say: self.say.clone(),
         })))
     }

@@ -27,6 +27,12 @@ pub async fn pause(duration: Duration, stop: &mut Stop) -> bool {
     }
 }
 
+/// Ends when nothing happened for so long.
+pub async fn silence(duration: Duration) {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that waits")]
+    tokio::time::sleep(duration).await;
+}
+
 /// Growing pauses between looks at what is on its way: from 1 ms, so that what is quick is seen at
 /// once, to 5 s.
 #[derive(Debug, Default)]

@@ -130,6 +130,30 @@ pub struct Opened {
     journal: Option<u64>,
 }
 
+impl Opened {
+    /// Starts with an empty state.
+    #[must_use]
+    pub fn fresh(state: State) -> Self {
+        Self {
+            state,
+            notices: Vec::new(),
+            journal: None,
+        }
+    }
+
+    /// Whether nothing is on disk yet.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.state.serial == 0 && self.journal.is_none()
+    }
+
+    /// Whether a journal is there that no snapshot holds yet, or a snapshot that had to be put together.
+    #[must_use]
+    pub fn needs_writing(&self) -> bool {
+        self.journal.is_some() || !self.notices.is_empty()
+    }
+}
+
 #[derive(Serialize)]
 struct SnapshotOut<'a> {
     format: u32,
@@ -232,7 +256,7 @@ impl Folder {
         }
     }
 
-    /// Reads the state without changing anything on disk. `None` if there never was one.
+    /// Reads the state without changing anything on disk. `None` if there is none.
     ///
     /// # Errors
     /// Says what is damaged where nothing can replace it, or that it is newer than this wasmctl.
@@ -335,29 +359,30 @@ impl Folder {
         Ok(base)
     }
 
-    /// Reads the state, or starts one, and opens its journal for writing.
+    /// Opens the journal for writing, going on from what was read.
     ///
     /// # Errors
-    /// As [`read`](Self::read); also if the journal cannot be written.
-    pub fn open(
+    /// Says why the journal cannot be written.
+    pub fn start(
         &self,
         _lock: &Lock,
-        fresh: impl FnOnce() -> State,
+        opened: Opened,
         now: &str,
         seam: Option<Seam>,
-    ) -> Result<(State, Journal, Vec<String>), Error> {
-        let opened = self.read()?;
-        let (mut state, notices, length) = match opened {
-            Some(opened) => (opened.state, opened.notices, opened.journal),
-            None => (fresh(), Vec::new(), None),
-        };
+    ) -> Result<(State, Journal), Error> {
+        let Opened {
+            mut state,
+            journal: length,
+            ..
+        } = opened;
         let path = self.file("journal");
         if length.is_none() && path.exists() {
             // The rename of a rotation that a kill came before: its lines are in the snapshot already.
             fs::rename(&path, self.file("journal.previous")).map_err(io_error("move", &path))?;
         }
-        let mut journal = Journal::open(&path, length.unwrap_or(0), seam).map_err(io_error("open", &path))?;
-        if length.unwrap_or(0) == 0 {
+        let length = length.unwrap_or(0);
+        let mut journal = Journal::open(&path, length, seam).map_err(io_error("open", &path))?;
+        if length == 0 {
             let open = Record::Open {
                 format: FORMAT,
                 lineage: state.lineage.clone(),
@@ -369,8 +394,9 @@ impl Folder {
             journal
                 .append(&mut state, &open)
                 .map_err(|illegal| self.damaged(illegal.to_string()))?;
+            sync_folder(&self.path).map_err(io_error("sync", &self.path))?;
         }
-        Ok((state, journal, notices))
+        Ok((state, journal))
     }
 
     /// Writes a snapshot of the state and rotates the journal away. The journal must be synced.

@@ -66,12 +66,7 @@ pub(super) struct DeploymentArgs {
 
 impl DeploymentArgs {
     /// Asks the engine for something about a stack: the one that is named, else the active one of `.env`.
-    pub(super) fn request(
-        &self,
-        cx: &Context,
-        command: &'static str,
-        stack: Option<&str>,
-    ) -> Result<Request, Failure> {
+    pub(super) fn request(&self, cx: &Context, command: &'static str, stack: Option<&str>) -> Result<Request, Failure> {
         let root = self.project.root(cx)?;
         let (stack, env) = match stack {
             Some(stack) => (stack.to_owned(), None),
@@ -178,10 +173,7 @@ impl RunArgs {
     /// Puts the flags into a request.
     pub(super) fn apply_to(&self, cx: &Context, request: &mut Request) {
         request.parallelism = self.parallelism;
-        request.dotenv = self
-            .dotenv
-            .as_ref()
-            .map(|path| cx.environment.working_dir.join(path));
+        request.dotenv = self.dotenv.as_ref().map(|path| cx.environment.working_dir.join(path));
     }
 }
 
@@ -211,7 +203,11 @@ pub(super) fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Fai
     crate::state::file::write_atomically(path, bytes, mode).map_err(|error| {
         Diagnostic::error(
             "write",
-            format!("cannot write `{}`: {}", path.display(), crate::stack::catalog::plain(&error)),
+            format!(
+                "cannot write `{}`: {}",
+                path.display(),
+                crate::stack::catalog::plain(&error)
+            ),
         )
         .help("name a file in a folder that exists and can be written")
         .into()

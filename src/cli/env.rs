@@ -4,8 +4,8 @@ use std::io::Write as _;
 
 use serde_json::{Map, Value as Json};
 
-use super::args::ProjectArgs;
-use super::chosen::dotenv_problem;
+use super::args::{ProjectArgs, dotenv_problem};
+
 use super::{Context, Exit, Failure};
 use crate::diagnostic::Diagnostic;
 use crate::dotenv::{self, Entries};
@@ -124,7 +124,7 @@ fn untrue(root: &std::path::Path, entries: &Entries) -> Result<Option<String>, F
     }
     let state = Folder::of(root, stack, env)
         .read()
-        .map_err(|error| super::state::state_problem(&error))?;
+        .map_err(crate::engine::Error::State)?;
     let Some(state) = state.map(|opened| opened.state).filter(|state| !state.is_empty()) else {
         return Ok(Some(format!("{stack} is not deployed")));
     };

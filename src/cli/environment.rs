@@ -3,6 +3,8 @@
 use std::env;
 use std::path::PathBuf;
 
+use crate::state::journal::Seam;
+
 /// What wasmctl looks at in the environment, beside the variable of each flag.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
@@ -20,6 +22,21 @@ pub struct Environment {
     pub path: Vec<PathBuf>,
     /// The folder the command was started in.
     pub working_dir: PathBuf,
+    /// What commands of a stack find in their environment: `PATH` and `HOME`.
+    pub passed_on: Vec<(String, String)>,
+    /// What only tests set.
+    pub test: Test,
+}
+
+/// What tests set to make a run repeatable, or to end it at a chosen moment.
+#[derive(Clone, Debug, Default)]
+pub struct Test {
+    /// `WASMCTL_TEST_STOP=12:after`: the process ends at this write of the journal.
+    pub seam: Option<Seam>,
+    /// `WASMCTL_TEST_SEED=1`: what is drawn repeats.
+    pub seed: Option<u64>,
+    /// `WASMCTL_TEST_NOW`: the time.
+    pub now: Option<String>,
 }
 
 impl Environment {
@@ -48,6 +65,15 @@ impl Environment {
                 .map(|path| env::split_paths(&path).collect())
                 .unwrap_or_default(),
             working_dir: env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
+            passed_on: ["PATH", "HOME"]
+                .into_iter()
+                .filter_map(|name| Some((name.to_owned(), text(name)?)))
+                .collect(),
+            test: Test {
+                seam: text("WASMCTL_TEST_STOP").and_then(|at| at.parse().ok()),
+                seed: text("WASMCTL_TEST_SEED").and_then(|seed| seed.parse().ok()),
+                now: text("WASMCTL_TEST_NOW"),
+            },
         }
     }
 

@@ -1,13 +1,12 @@
-//! `wasmctl graph`: the architecture as a picture.
+//! `wasmctl graph STACK`: the architecture as a picture.
 
 use std::io::Write as _;
 use std::path::PathBuf;
 
 use super::args::{DeploymentArgs, write_file};
 use super::{Context, Exit, Failure};
-use crate::stack::expr::{Expr, Form, resource_of};
-use crate::stack::{self, Stack};
-use crate::ui::picture::{Format, Node, Picture};
+use crate::engine;
+use crate::ui::picture::Format;
 
 /// Draw the architecture of a stack
 ///
@@ -19,7 +18,7 @@ use crate::ui::picture::{Format, Node, Picture};
   wasmctl graph aws-spin-multi-compute --format mermaid
   wasmctl graph local-multi-compute --format dot | dot -Tpng > picture.png")]
 pub(super) struct GraphArgs {
-    /// The stack
+    /// The stack: a name of `wasmctl stacks`, a folder or a file
     stack: String,
     /// How the picture is written
     #[arg(long, value_enum, default_value_t = Format::Svg, env = "WASMCTL_GRAPH_FORMAT")]
@@ -33,17 +32,17 @@ pub(super) struct GraphArgs {
 
 impl GraphArgs {
     pub(super) fn run(self, cx: &Context) -> Result<Exit, Failure> {
-        let root = self.deployment.project.root(cx)?;
-        let (stack, _) = stack::load(&self.deployment.load(cx, &root, &self.stack))?;
+        let request = self.deployment.request(cx, "graph", Some(&self.stack))?;
+        let (stack, _) = engine::load(&request, false)?;
         let format = if cx.printer.is_json() {
             Format::Json
         } else {
             self.format
         };
-        let text = picture(&stack).draw(format);
+        let text = engine::picture(&stack).draw(format);
         match &self.out {
             Some(path) => {
-                write_file(&cx.environment.working_dir.join(path), text.as_bytes())?;
+                write_file(&cx.environment.working_dir.join(path), text.as_bytes(), 0o644)?;
                 cx.printer.say(format_args!("The picture is in {}.", path.display()));
             }
             None => {
@@ -53,51 +52,5 @@ impl GraphArgs {
             }
         }
         Ok(Exit::DONE)
-    }
-}
-
-/// Turns a stack into what a picture shows.
-fn picture(stack: &Stack) -> Picture {
-    let from = |expr: &Expr| {
-        let mut nodes = Vec::new();
-        expr.references(&mut |reference, _| {
-            nodes.extend(resource_of(reference).and_then(|name| stack.resources.get_index_of(name)));
-        });
-        nodes.sort_unstable();
-        nodes.dedup();
-        nodes
-    };
-    Picture {
-        title: stack.name.to_string(),
-        subtitle: stack.description.clone(),
-        nodes: stack
-            .resources
-            .values()
-            .map(|resource| Node {
-                name: resource.name.value.to_string(),
-                kind: resource.kind.value.name.to_owned(),
-                instances: resource.for_each.as_ref().and_then(instances),
-                conditional: resource.when.is_some(),
-            })
-            .collect(),
-        edges: (0..stack.resources.len())
-            .flat_map(|index| stack.graph.needs(index).iter().map(move |needed| (index, *needed)))
-            .collect(),
-        outputs: stack
-            .outputs
-            .iter()
-            .map(|(name, expr)| (name.clone(), from(expr)))
-            .collect(),
-    }
-}
-
-/// Counts what a resource is repeated over, where the file itself says it.
-fn instances(expr: &Expr) -> Option<usize> {
-    match &expr.form {
-        Form::List(items) => Some(items.len()),
-        Form::Map(entries) => Some(entries.len()),
-        Form::Literal(serde_json::Value::Array(items)) => Some(items.len()),
-        Form::Literal(serde_json::Value::Object(entries)) => Some(entries.len()),
-        _ => None,
     }
 }

@@ -4,8 +4,10 @@
 //! and the one place where the environment is read ([`environment`]).
 
 mod args;
-mod chosen;
 mod completions;
+mod deploy;
+mod destroy;
+mod doctor;
 mod env;
 mod environment;
 mod failure;
@@ -13,9 +15,13 @@ mod graph;
 mod kinds;
 mod man;
 mod output;
+mod plan;
+mod render;
+mod run;
 mod schema;
 mod stacks;
 mod state;
+mod status;
 mod tree;
 mod validate;
 
@@ -83,14 +89,20 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Deploy(deploy::DeployArgs),
+    Destroy(destroy::DestroyArgs),
+    Plan(plan::PlanArgs),
+    Status(status::StatusArgs),
     Output(output::OutputArgs),
-    Validate(validate::ValidateArgs),
+    Render(render::RenderArgs),
     Graph(graph::GraphArgs),
+    Validate(validate::ValidateArgs),
     Stacks(stacks::StacksArgs),
     Kinds(kinds::KindsArgs),
     Schema(schema::SchemaArgs),
     Env(env::EnvArgs),
     State(state::StateArgs),
+    Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -99,14 +111,20 @@ impl Command {
     /// The name on the command line.
     fn name(&self) -> &'static str {
         match self {
+            Self::Deploy(_) => "deploy",
+            Self::Destroy(_) => "destroy",
+            Self::Plan(_) => "plan",
+            Self::Status(_) => "status",
             Self::Output(_) => "output",
-            Self::Env(_) => "env",
-            Self::State(_) => "state",
-            Self::Validate(_) => "validate",
+            Self::Render(_) => "render",
             Self::Graph(_) => "graph",
+            Self::Validate(_) => "validate",
             Self::Stacks(_) => "stacks",
             Self::Kinds(_) => "kinds",
             Self::Schema(_) => "schema",
+            Self::Env(_) => "env",
+            Self::State(_) => "state",
+            Self::Doctor(_) => "doctor",
             Self::Completions(_) => "completions",
             Self::Man(_) => "man",
         }
@@ -114,14 +132,20 @@ impl Command {
 
     fn run(self, cx: &Context) -> Result<Exit, Failure> {
         match self {
+            Self::Deploy(args) => args.run(cx),
+            Self::Destroy(args) => args.run(cx),
+            Self::Plan(args) => args.run(cx),
+            Self::Status(args) => args.run(cx),
             Self::Output(args) => args.run(cx),
-            Self::Env(args) => args.run(cx),
-            Self::State(args) => args.run(cx),
-            Self::Validate(args) => args.run(cx),
+            Self::Render(args) => args.run(cx),
             Self::Graph(args) => args.run(cx),
+            Self::Validate(args) => args.run(cx),
             Self::Stacks(args) => args.run(cx),
             Self::Kinds(args) => args.run(cx),
             Self::Schema(args) => args.run(cx),
+            Self::Env(args) => args.run(cx),
+            Self::State(args) => args.run(cx),
+            Self::Doctor(args) => args.run(cx),
             Self::Completions(args) => args.run(cx),
             Self::Man(args) => args.run(cx),
         }

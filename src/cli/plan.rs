@@ -52,7 +52,13 @@ impl PlanArgs {
             cx.json.with(|mut out| diff::write_json(&mut out, &plan.actions));
         } else {
             let mut out = cx.printer.out();
-            diff::write_plan(&mut out, &plan.actions, &plan.counts, Detail::Fields, cx.printer.out_look())?;
+            diff::write_plan(
+                &mut out,
+                &plan.actions,
+                &plan.counts,
+                Detail::Fields,
+                cx.printer.out_look(),
+            )?;
             out.finish()?;
         }
         if let Some(path) = &self.out {

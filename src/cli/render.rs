@@ -69,7 +69,11 @@ impl RenderArgs {
                 } else {
                     for (id, text) in &all {
                         let name = id.to_string();
-                        writeln!(out, "{}", cx.printer.out_look().paint.bold(format_args!("# {}", clean(&name))))?;
+                        writeln!(
+                            out,
+                            "{}",
+                            cx.printer.out_look().paint.bold(format_args!("# {}", clean(&name)))
+                        )?;
                         match text {
                             Some(text) => {
                                 let end = if text.ends_with('\n') { "" } else { "\n" };

@@ -33,7 +33,9 @@ impl From<engine::Error> for Failure {
         let exit = if error.is_bug() { Exit(Exit::BUG) } else { Exit::NO };
         let diagnostics = match error {
             engine::Error::Diagnostics(diagnostics) => diagnostics,
-            error => Diagnostic::error(code, error.to_string()).maybe_help(error.help()).into(),
+            error => Diagnostic::error(code, error.to_string())
+                .maybe_help(error.help())
+                .into(),
         };
         Self { diagnostics, exit }
     }
@@ -59,7 +61,12 @@ pub(super) struct Ears<'a> {
 
 impl<'a> Ears<'a> {
     pub(super) fn new(cx: &'a Context, request: &Request) -> Self {
-        let name = request.stack.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+        let name = request
+            .stack
+            .trim_end_matches('/')
+            .rsplit('/')
+            .next()
+            .unwrap_or_default();
         Self {
             cx,
             human: Human::new(&cx.printer, title(name, &request.env)),
@@ -92,7 +99,13 @@ impl<'a> Ears<'a> {
             if !planned.destroy || !idle {
                 let mut err = printer.err();
                 // Standard error takes no more: whoever approves beforehand need not see it.
-                let _ = diff::write_plan(&mut err, &plan.actions, &plan.counts, Detail::Fields, printer.err_look());
+                let _ = diff::write_plan(
+                    &mut err,
+                    &plan.actions,
+                    &plan.counts,
+                    Detail::Fields,
+                    printer.err_look(),
+                );
                 let _ = err.finish();
             }
         }
@@ -145,7 +158,10 @@ impl Signals {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "asked for twice: the journal holds all that was begun")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "asked for twice: the journal holds all that was begun"
+)]
 fn leave_at_once() -> ! {
     std::process::exit(i32::from(Exit::INTERRUPTED.0))
 }

@@ -211,11 +211,10 @@ fn show(cx: &Context, request: &Request, address: &ResourceId) -> Result<Exit, F
     let state = surgery::read(request)?;
     let Some(object) = state.objects.get(address) else {
         let known: Vec<String> = state.objects.keys().map(ToString::to_string).collect();
-        let near = did_you_mean(&address.to_string(), known.iter().map(String::as_str))
-            .map_or_else(
-                || "`wasmctl state list` lists all addresses".to_owned(),
-                |near| format!("did you mean `{near}`?"),
-            );
+        let near = did_you_mean(&address.to_string(), known.iter().map(String::as_str)).map_or_else(
+            || "`wasmctl state list` lists all addresses".to_owned(),
+            |near| format!("did you mean `{near}`?"),
+        );
         return Err(
             Diagnostic::error("unknown-name", format!("nothing is recorded of `{address}`"))
                 .help(near)
@@ -264,11 +263,13 @@ fn unlock(cx: &Context, request: &Request) -> Result<Exit, Failure> {
             ));
             Ok(Exit::DONE)
         }
-        Some(holder) => Err(Diagnostic::error("locked", format!("{holder} is working on this deployment"))
-            .help(format!(
-                "wait for it to end, or stop it with `kill -INT {}`; its lock ends with it",
-                holder.pid
-            ))
-            .into()),
+        Some(holder) => Err(
+            Diagnostic::error("locked", format!("{holder} is working on this deployment"))
+                .help(format!(
+                    "wait for it to end, or stop it with `kill -INT {}`; its lock ends with it",
+                    holder.pid
+                ))
+                .into(),
+        ),
     }
 }

@@ -3,7 +3,8 @@
 use super::args::DeploymentArgs;
 use super::{Context, Exit, Failure};
 use crate::diagnostic::Diagnostics;
-use crate::stack::{self, catalog};
+use crate::engine;
+use crate::stack::catalog;
 use crate::ui::plural;
 
 /// Check stack files: all problems, with line and column
@@ -44,8 +45,8 @@ impl ValidateArgs {
         let mut problems = Diagnostics::default();
         let mut resources = 0;
         for name in &stacks {
-            let load = self.deployment.load(cx, &root, name);
-            match stack::load(&load) {
+            let request = self.deployment.request(cx, "validate", Some(name))?;
+            match engine::load(&request, false) {
                 Ok((stack, warnings)) => {
                     resources += stack.resources.len();
                     problems.0.extend(warnings.0);

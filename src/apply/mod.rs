@@ -251,7 +251,16 @@ impl Run<'_> {
                 Ok(Prepared::Done)
             }
             Work::Compute(desired) => self.compute(&resource, &desired),
-            Work::Create(desired) | Work::Update(desired) => self.make(index, &resource, &desired),
+            Work::Create(desired) => {
+                if self.ask.state.objects.contains_key(&resource) && !self.spared.contains(&resource) {
+                    // The world has it no more: its successor gets a token of its own.
+                    self.append(&Record::Forgotten {
+                        resource: resource.clone(),
+                    })?;
+                }
+                self.make(index, &resource, &desired)
+            }
+            Work::Update(desired) => self.make(index, &resource, &desired),
             Work::Resume(desired) => self.resume(index, &resource, desired.as_deref()),
             Work::Delete { token, tentative } => self.delete(index, &resource, &token, tentative.as_deref()),
         }
@@ -369,6 +378,7 @@ impl Run<'_> {
             None => {
                 let token = Token::draw(&mut self.ask.random);
                 let job = Job::Create {
+                    secrets: secrets_of(&inputs),
                     inputs: revealed,
                     token: token.clone(),
                     resumed: false,
@@ -462,6 +472,7 @@ impl Run<'_> {
             _ => Value::Known(object.inputs.clone()),
         };
         let job = Job::Create {
+            secrets: secrets_of(&value),
             inputs,
             token: object.token.clone(),
             resumed: true,
@@ -794,8 +805,7 @@ impl Run<'_> {
             self.ask.journal.settled(self.ask.state, accepted, None, None)?;
             return Ok(());
         };
-        let mut secrets = Vec::new();
-        inputs.secrets_into(&mut secrets);
+        let secrets = secrets_of(&inputs);
         let kind = self
             .ask
             .state
@@ -906,6 +916,12 @@ impl Handle {
             Self::Accepted(accepted) => accepted.leave(),
         }
     }
+}
+
+fn secrets_of(inputs: &Value) -> Vec<String> {
+    let mut secrets = Vec::new();
+    inputs.secrets_into(&mut secrets);
+    secrets
 }
 
 fn journal_error(journal: &Journal, source: io::Error) -> Fatal {

@@ -17,6 +17,7 @@ use crate::plan::StepIndex;
 pub(super) enum Job {
     Create {
         inputs: Json,
+        secrets: Vec<String>,
         token: Token,
         resumed: bool,
         address: String,
@@ -92,12 +93,14 @@ impl Worker {
         match &self.job {
             Job::Create {
                 inputs,
+                secrets,
                 token,
                 resumed,
                 address,
                 accepted,
             } => {
                 let (inputs, token, address) = (inputs.clone(), token.clone(), address.clone());
+                let secrets = secrets.clone();
                 let mut resumed = *resumed;
                 let id = match accepted.clone() {
                     Some(id) => id,
@@ -109,6 +112,7 @@ impl Worker {
                                     token: &token,
                                     resumed,
                                     address: &address,
+                                    secrets: &secrets,
                                 };
                                 // A call without an answer may have had its effect.
                                 resumed = true;

@@ -97,6 +97,14 @@ pub struct Holder {
     pub since: String,
 }
 
+impl Holder {
+    /// Whether it is a process that lives and is not this one.
+    fn is_another_process(&self) -> bool {
+        let pid = i32::try_from(self.pid).ok().and_then(rustix::process::Pid::from_raw);
+        self.pid != std::process::id() && pid.is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok())
+    }
+}
+
 impl std::fmt::Display for Holder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(

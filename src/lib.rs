@@ -1,6 +1,7 @@
 //! wasmctl: a declarative stack engine for WebAssembly on real infrastructure.
 
 pub mod apply;
+pub mod cli;
 pub mod diagnostic;
 pub mod dotenv;
 pub mod engine;

@@ -1,12 +1,6 @@
 //! wasmctl: a declarative stack engine for WebAssembly on real infrastructure.
+#![deny(unsafe_code, missing_docs, unreachable_pub)]
 
-pub mod diagnostic;
-pub mod event;
-pub mod id;
-pub mod kind;
-pub mod plan;
-pub mod providers;
+pub mod cli;
 #[cfg(feature = "serve")]
 pub mod serve;
-pub mod ui;
-pub mod value;

@@ -1,4 +1,24 @@
 //! The command line: parse, run, leave with the exit code.
-#![allow(missing_docs)]
 
-fn main() {}
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "wasmctl", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Serve(wasmctl::cli::serve::ServeArgs),
+    Inspect(wasmctl::cli::inspect::InspectArgs),
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Serve(args) => args.run(),
+        Command::Inspect(args) => args.run(),
+    }
+}

@@ -57,6 +57,13 @@ pub(super) struct Flags {
     too_large: AtomicBool,
 }
 
+impl Flags {
+    /// Whether an answer that ends now is to be taken for a broken one.
+    fn broken(&self) -> bool {
+        self.failed.load(Ordering::Acquire) || self.too_large.load(Ordering::Acquire)
+    }
+}
+
 /// A guest at work on one request.
 pub(super) struct Run {
     guest: Pin<Box<dyn Future<Output = Result<(), String>> + Send>>,
@@ -269,7 +276,7 @@ impl Body for AnswerBody {
             Self::Streaming { body, flags, rest } => {
                 let frame = std::task::ready!(Pin::new(body).poll_frame(cx));
                 if frame.is_none() {
-                    if flags.failed.load(Ordering::Acquire) {
+                    if flags.broken() {
                         return Poll::Ready(Some(Err(HttpError::HttpResponseIncomplete)));
                     }
                     // The answer is complete; the guest may go on with other work until its time is up.

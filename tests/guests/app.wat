@@ -23,6 +23,7 @@
   (import "wasi:http/types@0.2.0" "[constructor]outgoing-request" (func $request (param i32) (result i32)))
   (import "wasi:http/types@0.2.0" "[method]outgoing-request.set-scheme" (func $set-scheme (param i32 i32 i32 i32 i32) (result i32)))
   (import "wasi:http/types@0.2.0" "[method]outgoing-request.set-authority" (func $set-authority (param i32 i32 i32 i32) (result i32)))
+  (import "wasi:http/types@0.2.0" "[method]outgoing-request.set-path-with-query" (func $set-path (param i32 i32 i32 i32) (result i32)))
   (import "wasi:http/types@0.2.0" "[method]future-incoming-response.subscribe" (func $subscribe (param i32) (result i32)))
   (import "wasi:http/types@0.2.0" "[method]future-incoming-response.get" (func $get-response (param i32 i32)))
   (import "wasi:http/types@0.2.0" "[method]incoming-response.status" (func $status (param i32) (result i32)))
@@ -50,6 +51,7 @@
   (data (i32.const 1088) "counter")
   (data (i32.const 1104) "a line from the guest\n")
   (data (i32.const 1136) "no value\n")
+  (data (i32.const 1152) "/")
 
   (func $realloc (export "cabi_realloc") (param $old i32) (param $osz i32) (param $align i32) (param $new i32) (result i32)
     (local $p i32)
@@ -82,7 +84,7 @@
       (call $flush (global.get $s) (local.get $p) (local.get $m) (i32.const 80))
       (local.set $p (i32.add (local.get $p) (local.get $m)))
       (local.set $n (i32.sub (local.get $n) (local.get $m)))
-      (br_if $l (i32.and (local.get $n) (i32.eqz (i32.load8_u (i32.const 80)))))))
+      (br_if $l (i32.and (i32.ne (local.get $n) (i32.const 0)) (i32.eqz (i32.load8_u (i32.const 80)))))))
 
   (func $end
     (call $drop-stream (global.get $s))
@@ -124,6 +126,7 @@
     (call $fields (i32.const 0) (i32.const 0) (i32.const 32))
     (local.set $r (call $request (i32.load (i32.const 36))))
     (drop (call $set-scheme (local.get $r) (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 0)))
+    (drop (call $set-path (local.get $r) (i32.const 1) (i32.const 1152) (i32.const 1)))
     (drop (call $set-authority (local.get $r) (i32.const 1) (local.get $host) (local.get $len)))
     ;; result<future-incoming-response, error-code> at 256: aligned to 8, the payload of internal-error is a string
     (call $send (local.get $r) (i32.const 0) (i32.const 0) (i32.const 256))

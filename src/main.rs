@@ -12,7 +12,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Serve(wasmctl::cli::serve::ServeArgs),
+    Serve(Box<wasmctl::cli::serve::ServeArgs>),
     Inspect(wasmctl::cli::inspect::InspectArgs),
 }
 

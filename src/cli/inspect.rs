@@ -23,13 +23,18 @@ impl InspectArgs {
     pub fn run(self) -> ExitCode {
         let what = self.app.display().to_string();
         let inspected = std::fs::read(&self.app)
-            .map_err(|source| serve::Error::Read { path: self.app.clone(), source })
+            .map_err(|source| serve::Error::Read {
+                path: self.app.clone(),
+                source,
+            })
             .and_then(|bytes| serve::inspect(&what, &bytes));
         match inspected {
             Ok(inspection) => {
                 let mut stdout = std::io::stdout().lock();
                 let _ = if self.json {
-                    serde_json::to_writer(&mut stdout, &inspection).map_err(Into::into).and_then(|()| writeln!(stdout))
+                    serde_json::to_writer(&mut stdout, &inspection)
+                        .map_err(Into::into)
+                        .and_then(|()| writeln!(stdout))
                 } else {
                     describe(&mut stdout, &what, &inspection)
                 };
@@ -44,11 +49,19 @@ impl InspectArgs {
 }
 
 fn describe(out: &mut impl Write, what: &str, found: &Inspection) -> std::io::Result<()> {
-    let http = if found.is_http { "answers HTTP requests" } else { "does not answer HTTP requests" };
+    let http = if found.is_http {
+        "answers HTTP requests"
+    } else {
+        "does not answer HTTP requests"
+    };
     writeln!(out, "{what}: a component of {}, {http}", units::size(found.size as u64))?;
     writeln!(out, "sha256   {}", found.sha256)?;
     writeln!(out, "starts   with {} of memory", units::size(found.start.memory))?;
-    for (title, names) in [("needs", &found.needs), ("exports", &found.exports), ("imports", &found.imports)] {
+    for (title, names) in [
+        ("needs", &found.needs),
+        ("exports", &found.exports),
+        ("imports", &found.imports),
+    ] {
         for (index, name) in names.iter().enumerate() {
             writeln!(out, "{:<8} {name}", if index == 0 { title } else { "" })?;
         }

@@ -19,10 +19,20 @@ pub struct ServeArgs {
     #[arg(value_name = "APP.wasm", env = "WASMCTL_SERVE_APP")]
     pub app: PathBuf,
     /// Where to listen; port 0 takes a free one
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080", env = "WASMCTL_SERVE_LISTEN")]
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        default_value = "127.0.0.1:8080",
+        env = "WASMCTL_SERVE_LISTEN"
+    )]
     pub listen: String,
     /// A folder the guest sees; `:ro` forbids writing (repeatable)
-    #[arg(long, value_name = "HOST::GUEST[:ro]", env = "WASMCTL_SERVE_DIR", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "HOST::GUEST[:ro]",
+        env = "WASMCTL_SERVE_DIR",
+        value_delimiter = ','
+    )]
     pub dir: Vec<Folder>,
     /// A variable of the guest's environment, which holds nothing else (repeatable)
     #[arg(long = "env", value_name = "K=V", value_parser = pair, env = "WASMCTL_SERVE_ENV", value_delimiter = '\n')]
@@ -46,7 +56,12 @@ pub struct ServeArgs {
     #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = parse_size, env = "WASMCTL_SERVE_MAX_BODY")]
     pub max_body: u64,
     /// Requests in flight; more are answered with 503
-    #[arg(long, value_name = "N", default_value_t = 1_000, env = "WASMCTL_SERVE_MAX_CONCURRENT")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1_000,
+        env = "WASMCTL_SERVE_MAX_CONCURRENT"
+    )]
     pub max_concurrent: u32,
     /// CPUs the guest may use on average, such as 0.5
     #[arg(long, value_name = "F", env = "WASMCTL_SERVE_CPUS")]
@@ -93,7 +108,10 @@ impl ServeArgs {
                 .event_interval(7)
                 .enable_all()
                 .build()
-                .map_err(|source| serve::Error::System { what: "starting the threads that serve", source })?;
+                .map_err(|source| serve::Error::System {
+                    what: "starting the threads that serve",
+                    source,
+                })?;
             let outcome = runtime.block_on(serve::run(options));
             // What is still running was given its time.
             runtime.shutdown_background();
@@ -111,18 +129,29 @@ impl ServeArgs {
     fn options(self) -> Result<Options, serve::Error> {
         let inherited = |what, source| serve::Error::System { what, source };
         let listen = if self.listen_fd0 {
-            let socket: OwnedFd = std::io::stdin().as_fd().try_clone_to_owned().map_err(|error| inherited("taking the socket from standard input", error))?;
+            let socket: OwnedFd = std::io::stdin()
+                .as_fd()
+                .try_clone_to_owned()
+                .map_err(|error| inherited("taking the socket from standard input", error))?;
             Listen::Inherited(TcpListener::from(socket))
         } else {
             Listen::Address(self.listen)
         };
         let control = if self.control_fd1 {
-            let socket: OwnedFd = std::io::stdout().as_fd().try_clone_to_owned().map_err(|error| inherited("taking the control line from standard output", error))?;
+            let socket: OwnedFd = std::io::stdout()
+                .as_fd()
+                .try_clone_to_owned()
+                .map_err(|error| inherited("taking the control line from standard output", error))?;
             Some(UnixStream::from(socket))
         } else {
             None
         };
-        let (app, stdout_is_ours) = (self.app.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned()), control.is_none());
+        let (app, stdout_is_ours) = (
+            self.app
+                .file_stem()
+                .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned()),
+            control.is_none(),
+        );
         let mut options = Options::new(self.app);
         options.listen = listen;
         options.folders = self.dir;
@@ -141,7 +170,10 @@ impl ServeArgs {
         options.keyvalue = self.keyvalue;
         options.cache = self.cache;
         options.watch = self.watch;
-        options.tls = self.tls_cert.zip(self.tls_key).map(|(certificate, key)| TlsFiles { certificate, key });
+        options.tls = self
+            .tls_cert
+            .zip(self.tls_key)
+            .map(|(certificate, key)| TlsFiles { certificate, key });
         options.access_log = self.verbose;
         options.control = control;
         options.idle = self.idle;
@@ -161,7 +193,11 @@ fn print(app: &str, stdout_is_ours: bool, report: &Report) {
         Report::Listening { url } => writeln!(stderr, "listening on {url}"),
         Report::Guest { stream, line } => writeln!(stderr, "{app} {stream} | {line}"),
         Report::Note(text) => writeln!(stderr, "{text}"),
-        Report::Access { request, status, micros } => writeln!(stderr, "{status} {request} {micros}us"),
+        Report::Access {
+            request,
+            status,
+            micros,
+        } => writeln!(stderr, "{status} {request} {micros}us"),
     };
 }
 

@@ -34,15 +34,23 @@ impl Listener {
         let socket = match listen {
             Listen::Address(address) => TcpListener::bind(&address).await.map_err(|source| {
                 let hint = match source.kind() {
-                    std::io::ErrorKind::AddrInUse => "; another process listens there, choose another with --listen (port 0 takes a free one)",
-                    std::io::ErrorKind::PermissionDenied => "; ports below 1024 need a privilege, choose a higher one with --listen",
+                    std::io::ErrorKind::AddrInUse => {
+                        "; another process listens there, choose another with --listen (port 0 takes a free one)"
+                    }
+                    std::io::ErrorKind::PermissionDenied => {
+                        "; ports below 1024 need a privilege, choose a higher one with --listen"
+                    }
                     std::io::ErrorKind::InvalidInput => "; write it as HOST:PORT",
                     _ => "",
                 };
                 Error::Listen { address, source, hint }
             })?,
             Listen::Inherited(socket) => {
-                let wrong = |source| Error::Listen { address: "the inherited socket".into(), source, hint: "" };
+                let wrong = |source| Error::Listen {
+                    address: "the inherited socket".into(),
+                    source,
+                    hint: "",
+                };
                 socket.set_nonblocking(true).map_err(wrong)?;
                 TcpListener::from_std(socket).map_err(wrong)?
             }
@@ -52,7 +60,10 @@ impl Listener {
 
     /// `http://ADDRESS` or `https://ADDRESS`.
     pub(super) fn url(&self) -> Result<String, Error> {
-        let address = self.socket.local_addr().map_err(|source| Error::System { what: "asking for the address", source })?;
+        let address = self.socket.local_addr().map_err(|source| Error::System {
+            what: "asking for the address",
+            source,
+        })?;
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         Ok(format!("{scheme}://{address}"))
     }
@@ -67,9 +78,15 @@ impl Listener {
             match accepted {
                 Ok((stream, peer)) => connections.begin(stream, peer, Arc::clone(host), self.tls.clone()),
                 // The client is gone already, or there are no descriptors left; the latter needs a moment to pass.
-                #[expect(clippy::disallowed_methods, reason = "the system has no descriptors; there is nothing to wait for but time")]
+                #[allow(
+                    clippy::disallowed_methods,
+                    reason = "the system has no descriptors; there is nothing to wait for but time"
+                )]
                 Err(error) => {
-                    if !matches!(error.kind(), std::io::ErrorKind::ConnectionAborted | std::io::ErrorKind::ConnectionReset) {
+                    if !matches!(
+                        error.kind(),
+                        std::io::ErrorKind::ConnectionAborted | std::io::ErrorKind::ConnectionReset
+                    ) {
                         tokio::time::sleep(Duration::from_millis(20)).await;
                     }
                 }
@@ -129,7 +146,8 @@ where
 }
 
 fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, Error> {
-    let wrong = |path: &std::path::Path, error: &dyn std::fmt::Display| Error::Tls(format!("{}: {error}", path.display()));
+    let wrong =
+        |path: &std::path::Path, error: &dyn std::fmt::Display| Error::Tls(format!("{}: {error}", path.display()));
     let certificates: Vec<_> = CertificateDer::pem_file_iter(&files.certificate)
         .and_then(Iterator::collect)
         .map_err(|error| wrong(&files.certificate, &error))?;

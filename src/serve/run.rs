@@ -78,18 +78,43 @@ pub(super) struct Run {
 
 impl Run {
     /// Prepares the guest of `version` for `request`; nothing runs before the first poll.
-    pub(super) fn new(version: Arc<Version>, request: http::Request<Incoming>, scheme: Scheme, shared: Arc<Shared>, in_flight: InFlight) -> Self {
+    pub(super) fn new(
+        version: Arc<Version>,
+        request: http::Request<Incoming>,
+        scheme: Scheme,
+        shared: Arc<Shared>,
+        in_flight: InFlight,
+    ) -> Self {
         let flags = Arc::new(Flags::default());
         let (send, head) = oneshot::channel();
         let own = Arc::clone(&flags);
         let limit = shared.limits.body;
         let guest = Box::pin(async move {
             let mut instance = version.instance().await?;
-            let request = request.map(|body| Limited { body, left: limit, flags: Arc::clone(&own) });
+            let request = request.map(|body| Limited {
+                body,
+                left: limit,
+                flags: Arc::clone(&own),
+            });
             let http = |error: wasmtime::Error| format!("{error:#}");
-            let request = instance.store.data_mut().http().new_incoming_request(scheme, request).map_err(http)?;
-            let out = instance.store.data_mut().http().new_response_outparam(send).map_err(http)?;
-            match instance.proxy.wasi_http_incoming_handler().call_handle(&mut instance.store, request, out).await {
+            let request = instance
+                .store
+                .data_mut()
+                .http()
+                .new_incoming_request(scheme, request)
+                .map_err(http)?;
+            let out = instance
+                .store
+                .data_mut()
+                .http()
+                .new_response_outparam(send)
+                .map_err(http)?;
+            match instance
+                .proxy
+                .wasi_http_incoming_handler()
+                .call_handle(&mut instance.store, request, out)
+                .await
+            {
                 Ok(()) => {
                     version.give_back(instance, true);
                     Ok(())
@@ -100,7 +125,16 @@ impl Run {
                 }
             }
         });
-        Self { guest, head, flags, pace: Pace::default(), started: Instant::now(), alarm: None, shared, in_flight }
+        Self {
+            guest,
+            head,
+            flags,
+            pace: Pace::default(),
+            started: Instant::now(),
+            alarm: None,
+            shared,
+            in_flight,
+        }
     }
 
     /// Runs the guest until there is an answer.
@@ -119,7 +153,11 @@ impl Run {
                 Err(_) => return Poll::Pending,
             },
         };
-        Poll::Ready(if self.flags.too_large.load(Ordering::Acquire) { Err(Failure::TooLarge) } else { result })
+        Poll::Ready(if self.flags.too_large.load(Ordering::Acquire) {
+            Err(Failure::TooLarge)
+        } else {
+            result
+        })
     }
 
     fn poll_guest(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
@@ -127,8 +165,10 @@ impl Run {
             return Poll::Ready(result.map_err(Failure::Trap));
         }
         let timeout = self.shared.limits.timeout;
-        #[expect(clippy::disallowed_methods, reason = "the alarm of the request's time limit")]
-        let alarm = self.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until((self.started + timeout).into())));
+        #[allow(clippy::disallowed_methods, reason = "the alarm of the request's time limit")]
+        let alarm = self
+            .alarm
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until((self.started + timeout).into())));
         if alarm.as_mut().poll(cx).is_ready() {
             self.flags.failed.store(true, Ordering::Release);
             return Poll::Ready(Err(Failure::Timeout(timeout)));
@@ -142,11 +182,17 @@ impl Run {
         let task = tokio::spawn(async move {
             let result = std::future::poll_fn(|cx| self.poll_guest(cx)).await;
             if let Err(failure) = result {
-                self.shared.talk.note(format!("{request}: {failure} after the answer had begun; the connection is cut"));
+                self.shared.talk.note(format!(
+                    "{request}: {failure} after the answer had begun; the connection is cut"
+                ));
             }
             drop(self.in_flight);
         });
-        response.map(|body| AnswerBody::Streaming { body, flags, rest: Rest(Some(task)) })
+        response.map(|body| AnswerBody::Streaming {
+            body,
+            flags,
+            rest: Rest(Some(task)),
+        })
     }
 }
 
@@ -242,7 +288,10 @@ impl Drop for Rest {
 impl AnswerBody {
     /// A short text.
     pub(super) fn text(text: impl Into<Bytes>) -> Self {
-        Self::Whole { chunks: [text.into()].into(), trailers: None }
+        Self::Whole {
+            chunks: [text.into()].into(),
+            trailers: None,
+        }
     }
 
     /// Takes all frames of a body whose writer is done.
@@ -270,7 +319,10 @@ impl Body for AnswerBody {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
         match &mut *self {
             Self::Whole { chunks, trailers } => {
-                let next = chunks.pop_front().map(Frame::data).or_else(|| trailers.take().map(Frame::trailers));
+                let next = chunks
+                    .pop_front()
+                    .map(Frame::data)
+                    .or_else(|| trailers.take().map(Frame::trailers));
                 Poll::Ready(next.map(Ok))
             }
             Self::Streaming { body, flags, rest } => {
@@ -281,7 +333,10 @@ impl Body for AnswerBody {
                     }
                     // The answer is complete; the guest may go on with other work until its time is up.
                     rest.0 = None;
-                    *self = Self::Whole { chunks: VecDeque::new(), trailers: None };
+                    *self = Self::Whole {
+                        chunks: VecDeque::new(),
+                        trailers: None,
+                    };
                 }
                 Poll::Ready(frame)
             }
@@ -294,7 +349,9 @@ impl Body for AnswerBody {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Whole { chunks, trailers: None } => SizeHint::with_exact(chunks.iter().map(|chunk| chunk.len() as u64).sum()),
+            Self::Whole { chunks, trailers: None } => {
+                SizeHint::with_exact(chunks.iter().map(|chunk| chunk.len() as u64).sum())
+            }
             _ => SizeHint::default(),
         }
     }

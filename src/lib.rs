@@ -1,6 +1,19 @@
 //! wasmctl: a declarative stack engine for WebAssembly on real infrastructure.
-#![deny(unsafe_code, missing_docs, unreachable_pub)]
 
+pub mod apply;
 pub mod cli;
+pub mod diagnostic;
+pub mod dotenv;
+pub mod engine;
+pub mod event;
+pub mod graph;
+pub mod id;
+pub mod kind;
+pub mod plan;
+pub mod providers;
 #[cfg(feature = "serve")]
 pub mod serve;
+pub mod stack;
+pub mod state;
+pub mod ui;
+pub mod value;

@@ -3,6 +3,7 @@
 use super::keyvalue;
 use super::options::Options;
 use super::outbound::{Hooks, Outbound};
+use super::run::Flags;
 use super::talk::{GuestOutput, Talk};
 use super::{Error, Folder};
 use std::sync::Arc;
@@ -71,6 +72,8 @@ pub(super) struct Guest {
     http: WasiHttpCtx,
     hooks: Hooks,
     pub(super) memory: MemoryAccount,
+    /// Of the request being answered.
+    pub(super) flags: Option<Arc<Flags>>,
     around: Arc<Surroundings>,
 }
 
@@ -86,6 +89,7 @@ impl Guest {
                 limit: around.memory,
                 refused: false,
             },
+            flags: None,
             around,
         }
     }

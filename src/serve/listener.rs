@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
@@ -100,6 +101,8 @@ impl Listener {
 pub(super) struct Connections {
     tasks: JoinSet<()>,
     graceful: GracefulShutdown,
+    /// Turns true when no new request is to be begun.
+    stopping: watch::Sender<bool>,
 }
 
 impl Connections {
@@ -107,7 +110,14 @@ impl Connections {
         // Answers are written whole; waiting for more to send would only delay them.
         let _ = stream.set_nodelay(true);
         let watcher = self.graceful.watcher();
+        let mut stopping = self.stopping.subscribe();
         self.tasks.spawn(async move {
+            // Clients open connections ahead of need. hyper would let one of those hold up a graceful end until it has
+            // sent its first request; here it is simply closed.
+            tokio::select! {
+                first = tokio::time::timeout(PATIENCE, stream.readable()) => if !matches!(first, Ok(Ok(()))) { return },
+                _ = stopping.wait_for(|stopping| *stopping) => return,
+            }
             match tls {
                 None => serve(stream, host, Scheme::Http, watcher).await,
                 Some(tls) => {
@@ -121,6 +131,7 @@ impl Connections {
 
     /// Lets each connection finish its request and close; returns when all have.
     pub(super) async fn finish(&mut self) {
+        self.stopping.send_replace(true);
         let graceful = std::mem::take(&mut self.graceful);
         graceful.shutdown().await;
         while self.tasks.join_next().await.is_some() {}

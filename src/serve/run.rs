@@ -55,9 +55,16 @@ pub(super) struct Flags {
     failed: AtomicBool,
     /// Set when the request body went over its limit.
     too_large: AtomicBool,
+    /// Set when the guest made way for others, and so is not waiting for anything.
+    yielded: AtomicBool,
 }
 
 impl Flags {
+    /// Says that the guest has only made way for others.
+    pub(super) fn note_yield(&self) {
+        self.yielded.store(true, Ordering::Relaxed);
+    }
+
     /// Whether an answer that ends now is to be taken for a broken one.
     fn broken(&self) -> bool {
         self.failed.load(Ordering::Acquire) || self.too_large.load(Ordering::Acquire)
@@ -91,6 +98,7 @@ impl Run {
         let limit = shared.limits.body;
         let guest = Box::pin(async move {
             let mut instance = version.instance().await?;
+            instance.store.data_mut().flags = Some(Arc::clone(&own));
             let request = request.map(|body| Limited {
                 body,
                 left: limit,
@@ -139,6 +147,7 @@ impl Run {
 
     /// Runs the guest until there is an answer.
     pub(super) fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Progress, Failure>> {
+        self.flags.yielded.store(false, Ordering::Relaxed);
         let result = match self.poll_guest(cx) {
             Poll::Ready(Ok(())) => match self.head.try_recv() {
                 Ok(Ok(response)) => Ok(Progress::Done(response)),
@@ -146,6 +155,10 @@ impl Run {
                 Err(_) => Err(Failure::Silent),
             },
             Poll::Ready(Err(failure)) => Err(failure),
+            // A tick came in between: most likely the rest of the answer follows at once, and can be sent in one piece.
+            Poll::Pending if self.pace.is_short() && self.flags.yielded.load(Ordering::Relaxed) => {
+                return Poll::Pending;
+            }
             Poll::Pending => match self.head.try_recv() {
                 Ok(Ok(response)) => Ok(Progress::Head(response)),
                 Ok(Err(code)) => Err(Failure::Refused(describe(&code))),

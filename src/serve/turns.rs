@@ -41,6 +41,11 @@ pub(super) struct Pace {
 }
 
 impl Pace {
+    /// Whether the guest has run so little that it needs no turn.
+    pub(super) fn is_short(&self) -> bool {
+        self.ran < SHORT
+    }
+
     /// Polls a guest when it is its turn, and counts the time it takes.
     pub(super) fn poll<F: Future + ?Sized>(
         &mut self,
@@ -51,7 +56,7 @@ impl Pace {
         if let Some(budget) = &turns.budget {
             ready!(self.poll_budget(budget, cx));
         }
-        let turn = if self.ran < SHORT {
+        let turn = if self.is_short() {
             None
         } else {
             Some(ready!(self.poll_turn(turns, cx)))

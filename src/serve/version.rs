@@ -8,7 +8,7 @@ use super::talk::Talk;
 use super::ticker::Ticker;
 use super::{Error, Limits, units};
 use std::sync::{Arc, Mutex, PoisonError};
-use wasmtime::{Engine, Store};
+use wasmtime::{Engine, Store, UpdateDeadline};
 use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyPre};
 
 /// A compiled component and its instances that may be used again.
@@ -76,14 +76,21 @@ impl Version {
     pub(super) async fn instance(&self) -> Result<Instance, String> {
         if self.reuse > 1 {
             let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            if let Some(instance) = idle {
+            if let Some(mut instance) = idle {
+                // The old deadline is long past; without a new one the guest would yield at once.
+                instance.store.set_epoch_deadline(1);
                 return Ok(instance);
             }
         }
         let mut store = Store::new(self.pre.engine(), Guest::new(Arc::clone(&self.around)));
         store.limiter(|guest| &mut guest.memory);
         store.set_epoch_deadline(1);
-        store.epoch_deadline_async_yield_and_update(1);
+        store.epoch_deadline_callback(|guest| {
+            if let Some(flags) = &guest.data().flags {
+                flags.note_yield();
+            }
+            Ok(UpdateDeadline::Yield(1))
+        });
         match self.pre.instantiate_async(&mut store).await {
             Ok(proxy) => Ok(Instance {
                 store,

@@ -97,6 +97,24 @@ fn draining_finishes_what_is_in_flight() {
 }
 
 #[test]
+fn idle_connections_do_not_hold_up_the_end() {
+    let folder = tempdir().unwrap();
+    let mut server = Server::start(&app(&folder, '1'), &["--drain", "20s"]);
+    // One that never sent anything, and one that is kept alive after its first answer.
+    let silent = TcpStream::connect(server.address()).unwrap();
+    let mut kept = TcpStream::connect(server.address()).unwrap();
+    kept.write_all(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+    let mut answer = [0; 15];
+    std::io::Read::read_exact(&mut kept, &mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200 OK");
+    server.signal("TERM");
+    let (status, took) = server.wait();
+    assert_eq!(status.code(), Some(0));
+    assert!(took < Duration::from_secs(1) * SLACK, "{took:?}");
+    drop((silent, kept));
+}
+
+#[test]
 fn a_client_that_goes_away_takes_its_guest_along() {
     let folder = tempdir().unwrap();
     let server = Server::start(&app(&folder, '1'), &["--timeout", "60s", "--max-concurrent", "3"]);

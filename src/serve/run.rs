@@ -71,12 +71,17 @@ impl Flags {
     }
 }
 
+/// Ticks for which an answer's head is held back in the hope for the rest.
+const TICKS_HELD: u32 = 8;
+
 /// A guest at work on one request.
 pub(super) struct Run {
     guest: Pin<Box<dyn Future<Output = Result<(), String>> + Send>>,
     head: oneshot::Receiver<Result<Response, ErrorCode>>,
     flags: Arc<Flags>,
     pace: Pace,
+    /// Ticks that came while the guest ran.
+    ticks: u32,
     started: Instant,
     alarm: Option<Pin<Box<Sleep>>>,
     shared: Arc<Shared>,
@@ -138,6 +143,7 @@ impl Run {
             head,
             flags,
             pace: Pace::default(),
+            ticks: 0,
             started: Instant::now(),
             alarm: None,
             shared,
@@ -156,7 +162,8 @@ impl Run {
             },
             Poll::Ready(Err(failure)) => Err(failure),
             // A tick came in between: most likely the rest of the answer follows at once, and can be sent in one piece.
-            Poll::Pending if self.pace.is_short() && self.flags.yielded.load(Ordering::Relaxed) => {
+            Poll::Pending if self.ticks < TICKS_HELD && self.flags.yielded.load(Ordering::Relaxed) => {
+                self.ticks += 1;
                 return Poll::Pending;
             }
             Poll::Pending => match self.head.try_recv() {

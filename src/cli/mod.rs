@@ -12,6 +12,8 @@ mod env;
 mod environment;
 mod failure;
 mod graph;
+#[cfg(feature = "serve")]
+mod inspect;
 mod kinds;
 mod man;
 mod output;
@@ -19,6 +21,8 @@ mod plan;
 mod render;
 mod run;
 mod schema;
+#[cfg(feature = "serve")]
+mod serve;
 mod stacks;
 mod state;
 mod status;
@@ -103,6 +107,10 @@ enum Command {
     Env(env::EnvArgs),
     State(state::StateArgs),
     Doctor(doctor::DoctorArgs),
+    #[cfg(feature = "serve")]
+    Serve(Box<serve::ServeArgs>),
+    #[cfg(feature = "serve")]
+    Inspect(inspect::InspectArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -125,6 +133,10 @@ impl Command {
             Self::Env(_) => "env",
             Self::State(_) => "state",
             Self::Doctor(_) => "doctor",
+            #[cfg(feature = "serve")]
+            Self::Serve(_) => "serve",
+            #[cfg(feature = "serve")]
+            Self::Inspect(_) => "inspect",
             Self::Completions(_) => "completions",
             Self::Man(_) => "man",
         }
@@ -146,6 +158,10 @@ impl Command {
             Self::Env(args) => args.run(cx),
             Self::State(args) => args.run(cx),
             Self::Doctor(args) => args.run(cx),
+            #[cfg(feature = "serve")]
+            Self::Serve(args) => args.run(cx),
+            #[cfg(feature = "serve")]
+            Self::Inspect(args) => args.run(cx),
             Self::Completions(args) => args.run(cx),
             Self::Man(args) => args.run(cx),
         }

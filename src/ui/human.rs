@@ -198,7 +198,10 @@ impl Human {
                 inner.stop_drawing();
                 self.done(inner, command, tally, left.as_deref(), *exit_code, *elapsed);
                 let _ = inner.err.flush();
-                self.outputs(inner, outputs);
+                // After a failure they are not what the stack promises.
+                if *exit_code == 0 {
+                    self.outputs(inner, outputs);
+                }
             }
         }
     }

@@ -1,5 +1,7 @@
 //! wasmctl: a declarative stack engine for WebAssembly on real infrastructure.
 
+#[cfg(feature = "local")]
+pub mod balance;
 pub mod diagnostic;
 pub mod event;
 pub mod id;

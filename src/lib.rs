@@ -2,8 +2,11 @@
 
 #[cfg(feature = "local")]
 pub mod balance;
+pub mod cli;
 pub mod diagnostic;
 pub mod event;
+#[cfg(feature = "local")]
+pub mod guard;
 pub mod id;
 pub mod kind;
 pub mod plan;

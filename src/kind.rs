@@ -21,7 +21,7 @@ pub use bound::{BoundKind, ProviderRegistration, Providers, Registration, Role, 
 pub use error::{Class, Error, Problem, Result};
 pub(crate) use project::inside;
 pub use project::{Project, Templates};
-pub use shape::{Field, Shape, Type};
+pub use shape::{Field, Shape, Type, join};
 
 use crate::id::{RemoteId, Token};
 
@@ -74,6 +74,11 @@ pub trait Kind: Default + Send + Sync + 'static {
     type Inputs: Serialize + DeserializeOwned + JsonSchema + PartialEq + Send + Sync;
     /// What other resources may refer to. `x-stable` marks a field that an update in place keeps.
     type Outputs: Serialize + DeserializeOwned + JsonSchema + Send + Sync;
+
+    /// Whether an object remains that can be read and deleted. A gate only waits.
+    const LASTS: bool = true;
+    /// Whether deletion needs the inputs as they were, secrets included.
+    const DELETES_BY_INPUTS: bool = false;
 
     /// What it takes to get from one set of inputs to the other, beyond what the fields say. Pure.
     fn change(&self, from: &Self::Inputs, to: &Self::Inputs) -> Change {

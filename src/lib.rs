@@ -5,6 +5,7 @@ pub mod balance;
 pub mod cli;
 pub mod diagnostic;
 pub mod event;
+pub mod graph;
 #[cfg(feature = "local")]
 pub mod guard;
 pub mod id;
@@ -13,5 +14,7 @@ pub mod plan;
 pub mod providers;
 #[cfg(feature = "serve")]
 pub mod serve;
+pub mod stack;
+pub mod state;
 pub mod ui;
 pub mod value;

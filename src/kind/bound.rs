@@ -161,6 +161,10 @@ pub enum Role {
         change: fn(&Value, &Value) -> Result<Change>,
         /// See [`Kind::timeout`].
         timeout: fn(&Value) -> Result<Duration>,
+        /// See [`Kind::LASTS`].
+        lasts: bool,
+        /// See [`Kind::DELETES_BY_INPUTS`].
+        deletes_by_inputs: bool,
     },
     /// Outputs that follow from the inputs.
     Computed {
@@ -217,6 +221,8 @@ pub const fn object<K: Kind>() -> Registration {
             },
             change: |from, to| Ok(K::default().change(&typed(from)?, &typed(to)?)),
             timeout: |inputs| Ok(K::default().timeout(&typed(inputs)?)),
+            lasts: K::LASTS,
+            deletes_by_inputs: K::DELETES_BY_INPUTS,
         },
     }
 }

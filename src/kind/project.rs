@@ -16,6 +16,8 @@ pub struct Project {
     pub env: Arc<str>,
     /// The identity of the deployment's state.
     pub lineage: Lineage,
+    /// What a command finds in its environment: `PATH` and `HOME`, nothing else.
+    pub passed_on: Vec<(String, String)>,
     /// The templates: by name, as `templates/` in the project folder or the binary has them.
     pub templates: Arc<dyn Templates>,
 }

@@ -1,11 +1,55 @@
 //! What a run would do: actions for people, steps for apply.
 
+mod build;
+mod decide;
+mod diff;
+mod steps;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+pub use build::{Actual, Ask, build, stack_value};
+pub(crate) use build::{check, kind_error};
+pub use diff::{diff, observed, shown};
+pub use steps::{Desired, Step, StepIndex, Work};
+
+use crate::diagnostic::Diagnostic;
 use crate::id::ResourceId;
+use crate::stack::scope::Outputs;
+use crate::state::Record;
+
+/// What a run would do.
+#[derive(Debug)]
+pub struct Plan {
+    /// What people are shown; what is kept and has not drifted is left out.
+    pub actions: Vec<Action>,
+    /// How many of each sort.
+    pub counts: Counts,
+    /// What apply does.
+    pub steps: Vec<Step>,
+    /// For each step, the steps it waits for.
+    pub after: Vec<Vec<StepIndex>>,
+    /// What references lead to, as far as it is known.
+    pub outputs: Outputs,
+    /// What is to be recorded although nothing is done: moves, and what the world says of what is kept.
+    pub records: Vec<Record>,
+    /// Secrets of this run, to be kept out of records and messages.
+    pub secrets: Vec<String>,
+    /// What is worth knowing.
+    pub warnings: Vec<Diagnostic>,
+    /// What is kept as it is.
+    pub keep: Vec<ResourceId>,
+}
+
+impl Plan {
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+}
 
 /// What is done about a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -100,4 +144,17 @@ pub struct Counts {
     pub delete: usize,
     /// As they should be.
     pub keep: usize,
+}
+
+impl Counts {
+    /// Counts one action.
+    pub fn add(&mut self, verb: Verb) {
+        match verb {
+            Verb::Keep => self.keep += 1,
+            Verb::Create => self.create += 1,
+            Verb::Update => self.update += 1,
+            Verb::Replace => self.replace += 1,
+            Verb::Delete => self.delete += 1,
+        }
+    }
 }

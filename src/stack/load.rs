@@ -1,0 +1,557 @@
+//! From files to a stack: reads all of them, finds all that is wrong, then fails.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use serde_json::Value as Json;
+
+use super::document::{Content, Document, Key, Node};
+use super::fields::{Fields, mismatch, span};
+use super::reference::Root;
+use super::variable::{self, Setting};
+use super::{Expr, Moved, Resource, Stack, catalog, check};
+use crate::diagnostic::{Diagnostic, Diagnostics, Source, Span, Spanned, did_you_mean};
+use crate::graph::Graph;
+use crate::id::{ResourceId, is_folder_name, is_name};
+use crate::providers;
+
+/// What is to be loaded.
+#[derive(Clone, Debug)]
+pub struct Load<'a> {
+    /// The project folder.
+    pub root: &'a Path,
+    /// A name, a folder or a file.
+    pub stack: &'a str,
+    /// The environment.
+    pub env: &'a str,
+    /// Files of variables, after the environment's own.
+    pub var_files: &'a [PathBuf],
+    /// Variables from the environment (`WASMCTL_VAR_…`); names nobody knows are fine.
+    pub ambient: &'a [(String, String)],
+    /// Variables from the command line, last.
+    pub vars: &'a [(String, String)],
+    /// Whether variables must have values: not for looking at a stack.
+    pub need_values: bool,
+}
+
+const TOP: &[&str] = &[
+    "name",
+    "description",
+    "include",
+    "variables",
+    "providers",
+    "resources",
+    "outputs",
+    "env",
+    "moved",
+    "on",
+];
+const FRAGMENT: &[&str] = &[
+    "include",
+    "variables",
+    "providers",
+    "resources",
+    "outputs",
+    "env",
+    "moved",
+];
+
+/// The words of the engine in a resource; a kind that has an input of the same name wins.
+pub(super) const ENGINE: &[&str] = &[
+    "type",
+    "for_each",
+    "when",
+    "depends_on",
+    "prevent_destroy",
+    "ignore_changes",
+    "create_before_destroy",
+    "timeout",
+];
+
+/// How many files one stack may be made of.
+const MOST_FILES: usize = 200;
+
+/// Loads a stack with its fragments and the values of its variables.
+///
+/// # Errors
+/// Returns everything that is wrong, each with its place; warnings come with the stack.
+pub fn load(ask: &Load<'_>) -> Result<(Stack, Diagnostics), Diagnostics> {
+    let found = catalog::find(ask.root, ask.stack)?;
+    if !is_folder_name(ask.env) {
+        return Err(Diagnostic::error(
+            "env-name",
+            format!("`{}` cannot be the name of an environment", ask.env),
+        )
+        .help("names have letters, digits, `-`, `_` and `.`")
+        .into());
+    }
+    let mut reader = Reader {
+        root: ask.root,
+        problems: Diagnostics::default(),
+        parts: Parts::default(),
+    };
+    reader.file(&found.file, None);
+    let settings = reader.settings(ask);
+    let Reader {
+        mut problems, parts, ..
+    } = reader;
+
+    let missing_values = !ask.need_values;
+    let before = problems.0.len();
+    let values = variable::resolve(&parts.variables, &settings, &mut problems);
+    if missing_values {
+        let mut index = 0;
+        problems.0.retain(|problem| {
+            index += 1;
+            index <= before || problem.code != "variable-missing"
+        });
+    }
+    let Some(name) = parts.name.clone() else {
+        if !problems.has_errors() {
+            problems.push(
+                Diagnostic::error("no-name", format!("`{}` has no `name`", found.file)).help("start it with `name: …`"),
+            );
+        }
+        return Err(problems);
+    };
+    let graph = Graph::of(&parts.resources, &mut problems);
+    let stack = Stack {
+        name: name.value.as_str().into(),
+        description: parts.description,
+        folder: found.folder,
+        sources: parts.sources,
+        env: ask.env.into(),
+        variables: parts.variables,
+        values,
+        providers: parts.providers,
+        resources: parts.resources,
+        outputs: parts.outputs,
+        env_entries: parts.env_entries,
+        on: parts.on,
+        moved: parts.moved,
+        graph,
+    };
+    check::stack(&stack, &mut problems);
+    problems.into_result(stack)
+}
+
+/// What the files of a stack add up to.
+#[derive(Default)]
+struct Parts {
+    name: Option<Spanned<String>>,
+    description: Option<String>,
+    sources: Vec<Arc<Source>>,
+    variables: IndexMap<String, super::Variable>,
+    providers: BTreeMap<String, Expr>,
+    resources: IndexMap<Arc<str>, Resource>,
+    outputs: IndexMap<String, Expr>,
+    env_entries: IndexMap<String, Expr>,
+    on: Option<Spanned<String>>,
+    moved: Vec<Moved>,
+}
+
+struct Reader<'a> {
+    root: &'a Path,
+    problems: Diagnostics,
+    parts: Parts,
+}
+
+impl Reader<'_> {
+    /// Reads one file and what it includes. `from` is where an include stands.
+    fn file(&mut self, name: &str, from: Option<&Span>) {
+        let source = match catalog::read(self.root, name) {
+            Ok(source) => source,
+            Err(problem) => {
+                self.problems.push(match from {
+                    Some(span) => problem.at(span, "included here"),
+                    None => problem,
+                });
+                return;
+            }
+        };
+        self.parts.sources.push(Arc::clone(&source));
+        if self.parts.sources.len() > MOST_FILES {
+            self.problems.push(Diagnostic::error(
+                "too-many-files",
+                format!("the stack has more than {MOST_FILES} files"),
+            ));
+            return;
+        }
+        let document = match Document::parse(source) {
+            Ok(document) => document,
+            Err(problem) => return self.problems.push(problem),
+        };
+        self.top(&document, name, from.is_none());
+    }
+
+    fn top(&mut self, document: &Document, file: &str, main: bool) {
+        let problems = &mut self.problems;
+        if matches!(document.root.content, Content::Scalar(Json::Null)) {
+            problems.push(
+                Diagnostic::error("empty", format!("`{file}` is empty"))
+                    .help("a stack has at least `name` and `resources`"),
+            );
+            return;
+        }
+        let what = if main { "a stack file" } else { "a fragment" };
+        let Some(mut fields) = Fields::open(document, &document.root, what, problems) else {
+            return;
+        };
+        if main {
+            self.parts.name = fields.text("name", problems);
+            if let Some(name) = &self.parts.name {
+                if !is_folder_name(name) {
+                    problems.push(
+                        Diagnostic::error("bad-name", format!("`{}` cannot be the name of a stack", name.value))
+                            .at(&name.span, "this name")
+                            .help("names have letters, digits, `-`, `_` and `.`: they become folder names"),
+                    );
+                }
+            } else if !problems.has_errors() {
+                problems.push(
+                    Diagnostic::error("no-name", "the stack has no `name`")
+                        .at(
+                            &document.span(document.root.range().start..document.root.range().start),
+                            "",
+                        )
+                        .help("start the file with `name: …`"),
+                );
+            }
+            self.parts.description = fields.text("description", problems).map(|text| text.value);
+            self.parts.on = fields.text("on", problems);
+        }
+        if let Some(node) = fields.take("variables") {
+            variable::read_all(document, node, &mut self.parts.variables, problems);
+        }
+        if let Some(node) = fields.take("providers") {
+            self.parts.read_providers(document, node, problems);
+        }
+        if let Some(node) = fields.take("resources") {
+            self.parts.read_resources(document, node, problems);
+        }
+        if let Some(node) = fields.take("outputs") {
+            read_exprs(document, node, "output", &mut self.parts.outputs, problems);
+        }
+        if let Some(node) = fields.take("env") {
+            read_exprs(document, node, "entry of `env`", &mut self.parts.env_entries, problems);
+        }
+        for node in fields.list("moved", problems).unwrap_or_default() {
+            self.parts.read_moved(document, node, problems);
+        }
+        let includes = fields.texts("include", problems);
+        fields.finish(if main { TOP } else { FRAGMENT }, problems);
+        for include in includes {
+            self.include(file, &include);
+        }
+    }
+
+    fn include(&mut self, file: &str, include: &Spanned<String>) {
+        let folder = Path::new(file).parent().unwrap_or(Path::new(""));
+        let written = folder.join(&include.value).to_string_lossy().into_owned();
+        let inside = crate::kind::inside(self.root, &written);
+        let name = match inside {
+            Ok(path) => path
+                .strip_prefix(self.root)
+                .unwrap_or(&path)
+                .to_string_lossy()
+                .into_owned(),
+            Err(reason) => {
+                return self.problems.push(
+                    Diagnostic::error("outside", format!("cannot include it: {reason}"))
+                        .at(&include.span, "included here"),
+                );
+            }
+        };
+        if self.parts.sources.iter().any(|source| source.name == name) {
+            return self.problems.push(
+                Diagnostic::error("include-twice", format!("`{name}` is included twice"))
+                    .at(&include.span, "included here again")
+                    .help("a fragment belongs to a stack once; two fragments that need it leave it to the stack file"),
+            );
+        }
+        self.file(&name, Some(&include.span));
+    }
+
+    fn settings(&mut self, ask: &Load<'_>) -> Vec<Setting> {
+        let mut settings = Vec::new();
+        let own = format!("env/{}.yaml", ask.env);
+        let mut files = Vec::new();
+        if ask.root.join(&own).is_file() || catalog::compiled_in(&own).is_some() {
+            files.push((catalog::read(ask.root, &own), false));
+        }
+        for file in ask.var_files {
+            let path = ask.root.join(file);
+            files.push((catalog::read_file(&path, &file.to_string_lossy()), true));
+        }
+        let (own_files, flag_files): (Vec<_>, Vec<_>) = files.into_iter().partition(|(_, strict)| !strict);
+        for (read, _) in own_files {
+            self.settings_file(read, false, &mut settings);
+        }
+        settings.extend(ask.ambient.iter().map(|(name, text)| Setting {
+            name: name.clone(),
+            given: variable::Given::Text {
+                text: text.clone(),
+                from: format!("`WASMCTL_VAR_{name}`"),
+                strict: false,
+            },
+        }));
+        for (read, _) in flag_files {
+            self.settings_file(read, true, &mut settings);
+        }
+        settings.extend(ask.vars.iter().map(|(name, text)| Setting {
+            name: name.clone(),
+            given: variable::Given::Text {
+                text: text.clone(),
+                from: "`--var`".to_owned(),
+                strict: true,
+            },
+        }));
+        settings
+    }
+
+    fn settings_file(&mut self, read: Result<Arc<Source>, Diagnostic>, strict: bool, settings: &mut Vec<Setting>) {
+        match read.and_then(|source| {
+            self.parts.sources.push(Arc::clone(&source));
+            Document::parse(source)
+        }) {
+            Ok(document) => variable::read_settings(&document, strict, settings, &mut self.problems),
+            Err(problem) => self.problems.push(problem),
+        }
+    }
+}
+
+impl Parts {
+    fn read_providers(&mut self, document: &Document, node: &Node, problems: &mut Diagnostics) {
+        let Some(mut fields) = Fields::open(document, node, "`providers`", problems) else {
+            return;
+        };
+        for (key, node) in fields.rest() {
+            let at = document.span(key.range());
+            let Some(provider) = providers::provider(&key.text) else {
+                let known = providers::PROVIDERS.iter().map(|provider| provider.name);
+                let help = match did_you_mean(&key.text, known.clone()) {
+                    Some(word) => format!("did you mean `{word}`?"),
+                    None => format!("there are {}", known.collect::<Vec<_>>().join(", ")),
+                };
+                problems.push(
+                    Diagnostic::error("unknown-provider", format!("there is no provider `{}`", key.text))
+                        .at(&at, "unknown")
+                        .help(help),
+                );
+                continue;
+            };
+            let config = Expr::read(document, node, problems);
+            let mut found = Vec::new();
+            provider.config.check(&config.outline(), "", &mut found);
+            for problem in found {
+                problems.push(check::problem(&config, &at, &problem));
+            }
+            if self.providers.insert(key.text.clone(), config).is_some() {
+                problems.push(
+                    Diagnostic::error("twice", format!("the provider `{}` is set twice", key.text))
+                        .at(&at, "again here"),
+                );
+            }
+        }
+    }
+
+    fn read_resources(&mut self, document: &Document, node: &Node, problems: &mut Diagnostics) {
+        let Content::Map(entries) = &node.content else {
+            if !matches!(node.content, Content::Scalar(Json::Null)) {
+                problems.push(mismatch(document, node, "`resources`", "map"));
+            }
+            return;
+        };
+        self.resources.reserve(entries.len());
+        for (key, node) in entries {
+            let at = document.span(key.range());
+            if !is_name(&key.text) {
+                problems.push(bad_name("resource", &key.text, &at));
+            } else if Root::RESERVED.contains(&key.text.as_str()) {
+                problems.push(
+                    Diagnostic::error("reserved", format!("`{}` cannot name a resource", key.text))
+                        .at(&at, "reserved")
+                        .help(format!(
+                            "{} have a meaning of their own in references",
+                            Root::RESERVED.join(", ")
+                        )),
+                );
+            } else if let Some(other) = self.resources.get(key.text.as_str()) {
+                problems.push(twice("resource", &key.text, &at, &other.name.span));
+            } else if let Some(resource) = read_resource(document, key, node, problems) {
+                self.resources.insert(Arc::clone(&resource.name.value), resource);
+            }
+        }
+    }
+
+    fn read_moved(&mut self, document: &Document, node: &Node, problems: &mut Diagnostics) {
+        let Some(mut fields) = Fields::open(document, node, "an entry of `moved`", problems) else {
+            return;
+        };
+        let mut address = |name: &str, problems: &mut Diagnostics| {
+            let text = fields.text(name, problems);
+            if text.is_none() {
+                problems.push(
+                    Diagnostic::error("moved", format!("an entry of `moved` needs `{name}`"))
+                        .at(&span(document, node), "here"),
+                );
+            }
+            read_address(text?, problems)
+        };
+        let from = address("from", problems);
+        let to = address("to", problems);
+        fields.finish(&["from", "to"], problems);
+        if let (Some(from), Some(to)) = (from, to) {
+            self.moved.push(Moved { from, to });
+        }
+    }
+}
+
+fn read_resource(document: &Document, key: &Key, node: &Node, problems: &mut Diagnostics) -> Option<Resource> {
+    let at = document.span(key.range());
+    let Content::Map(entries) = &node.content else {
+        problems.push(mismatch(document, node, &format!("the resource `{}`", key.text), "map"));
+        return None;
+    };
+    let Some((_, type_node)) = entries.iter().find(|(entry, _)| entry.text == "type") else {
+        problems.push(
+            Diagnostic::error("no-type", format!("the resource `{}` has no `type`", key.text))
+                .at(&at, "this resource")
+                .help("`wasmctl kinds` lists what a resource can be"),
+        );
+        return None;
+    };
+    let Content::Scalar(Json::String(kind_name)) = &type_node.content else {
+        problems.push(mismatch(document, type_node, "`type`", "string"));
+        return None;
+    };
+    let type_span = span(document, type_node);
+    let Some(kind) = providers::kind(kind_name) else {
+        problems.push(unknown_kind(kind_name, &type_span));
+        return None;
+    };
+    let own = |name: &str| kind.inputs.fields().is_some_and(|fields| fields.contains_key(name));
+    let is_engine = |name: &str| name == "type" || (ENGINE.contains(&name) && !own(name));
+    let mut fields = Fields::open(document, node, "a resource", problems)?;
+    let mut expr = |name: &str, problems: &mut Diagnostics| {
+        if is_engine(name) {
+            fields.take(name).map(|node| Expr::read(document, node, problems))
+        } else {
+            None
+        }
+    };
+    let for_each = expr("for_each", problems);
+    let when = expr("when", problems);
+    let depends_on = if own("depends_on") {
+        Vec::new()
+    } else {
+        fields.texts("depends_on", problems)
+    };
+    let depends_on = depends_on
+        .into_iter()
+        .filter_map(|text| read_address(text, problems))
+        .collect();
+    let prevent_destroy = !own("prevent_destroy") && fields.flag("prevent_destroy", problems);
+    let create_before_destroy = !own("create_before_destroy") && fields.flag("create_before_destroy", problems);
+    let ignore_changes = if own("ignore_changes") {
+        Vec::new()
+    } else {
+        fields.texts("ignore_changes", problems)
+    };
+    let timeout = if own("timeout") {
+        None
+    } else {
+        fields.duration("timeout", problems)
+    };
+    let inputs = entries
+        .iter()
+        .filter(|(entry, _)| !is_engine(&entry.text))
+        .map(|(entry, value)| {
+            let place = super::expr::Entry {
+                key: entry.text.as_str().into(),
+                span: document.span(entry.range()),
+            };
+            (place, Expr::read(document, value, problems))
+        })
+        .collect();
+    Some(Resource {
+        name: Spanned::new(key.text.as_str().into(), at.clone()),
+        kind: Spanned::new(kind, type_span),
+        for_each,
+        when,
+        depends_on,
+        prevent_destroy,
+        ignore_changes,
+        create_before_destroy,
+        timeout,
+        inputs: Expr {
+            span: at,
+            form: super::expr::Form::Map(inputs),
+        },
+    })
+}
+
+fn unknown_kind(name: &str, at: &Span) -> Diagnostic {
+    let diagnostic = Diagnostic::error("unknown-kind", format!("there is no kind `{name}`")).at(at, "unknown kind");
+    let family = name.split('/').next().unwrap_or_default();
+    if let Some(feature) = providers::left_out(family) {
+        return diagnostic.help(format!(
+            "this wasmctl was built without `{family}`; build it with `--features {feature}`"
+        ));
+    }
+    match did_you_mean(name, providers::KINDS.iter().map(|kind| kind.name)) {
+        Some(word) => diagnostic.help(format!("did you mean `{word}`?")),
+        None => diagnostic.help("`wasmctl kinds` lists them"),
+    }
+}
+
+fn read_exprs(
+    document: &Document,
+    node: &Node,
+    what: &'static str,
+    into: &mut IndexMap<String, Expr>,
+    problems: &mut Diagnostics,
+) {
+    let Some(mut fields) = Fields::open(document, node, what, problems) else {
+        return;
+    };
+    for (key, node) in fields.rest() {
+        let at = document.span(key.range());
+        if !is_name(&key.text) {
+            problems.push(bad_name(what, &key.text, &at));
+        } else if let Some(other) = into.get(&key.text) {
+            problems.push(twice(what, &key.text, &at, &other.span));
+        } else {
+            into.insert(key.text.clone(), Expr::read(document, node, problems));
+        }
+    }
+}
+
+fn read_address(text: Spanned<String>, problems: &mut Diagnostics) -> Option<Spanned<ResourceId>> {
+    match text.value.parse() {
+        Ok(id) => Some(Spanned::new(id, text.span)),
+        Err(error) => {
+            problems.push(Diagnostic::error("address", error.to_string()).at(&text.span, "this address"));
+            None
+        }
+    }
+}
+
+/// Refuses a name.
+pub(super) fn bad_name(what: &str, name: &str, at: &Span) -> Diagnostic {
+    Diagnostic::error("bad-name", format!("`{name}` cannot be the name of a {what}"))
+        .at(at, "this name")
+        .help("names start with a letter or `_` and go on with letters, digits and `_`")
+}
+
+/// Refuses a second one of the same name.
+pub(super) fn twice(what: &str, name: &str, at: &Span, other: &Span) -> Diagnostic {
+    let diagnostic = Diagnostic::error("twice", format!("there are two of the {what} `{name}`"));
+    if Arc::ptr_eq(&at.source, &other.source) {
+        diagnostic.at(at, "the second").at(other, "the first")
+    } else {
+        diagnostic.at(at, "the second").help(format!("the first is at {other}"))
+    }
+}

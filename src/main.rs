@@ -16,11 +16,15 @@ enum Command {
     Guard(wasmctl::cli::guard::GuardArgs),
     #[command(hide = true)]
     Balance(wasmctl::cli::balance::BalanceArgs),
+    Serve(wasmctl::cli::serve::ServeArgs),
+    Inspect(wasmctl::cli::inspect::InspectArgs),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Guard(args) => args.run(),
         Command::Balance(args) => args.run(),
+        Command::Serve(args) => args.run(),
+        Command::Inspect(args) => args.run(),
     }
 }

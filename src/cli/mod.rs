@@ -4,3 +4,7 @@
 pub mod balance;
 #[cfg(feature = "local")]
 pub mod guard;
+#[cfg(feature = "serve")]
+pub mod inspect;
+#[cfg(feature = "serve")]
+pub mod serve;

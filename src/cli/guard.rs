@@ -30,7 +30,7 @@ impl GuardArgs {
             // Out of the session of whoever deploys: a closed terminal ends nothing. Fails for one that leads its own
             // session already.
             let _ = rustix::process::setsid();
-            keep(dir)
+            keep(&dir).inspect_err(|error| dir.fail(&error.to_string()))
         };
         match outcome {
             Ok(()) => ExitCode::SUCCESS,
@@ -43,10 +43,10 @@ impl GuardArgs {
     }
 }
 
-fn keep(dir: RunDir) -> std::io::Result<()> {
+fn keep(dir: &RunDir) -> std::io::Result<()> {
     let listener = guard::inherited_listener()?;
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?
-        .block_on(guard::keep(dir, listener))
+        .block_on(guard::keep(dir.clone(), listener))
 }

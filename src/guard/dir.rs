@@ -209,6 +209,40 @@ impl RunDir {
         write_atomically(&self.0.join(name), bytes, 0o600, true)
     }
 
+    /// Says that a guardian is about to be started.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn announce(&self) -> io::Result<()> {
+        let _ = fs::remove_file(self.0.join("failed"));
+        self.write("starting", b"")
+    }
+
+    /// Returns how long ago a guardian was said to be about to start, until one has come up.
+    #[must_use]
+    pub fn announced(&self) -> Option<Duration> {
+        let meta = fs::metadata(self.0.join("starting")).ok()?;
+        Some(meta.modified().ok()?.elapsed().unwrap_or_default())
+    }
+
+    /// Says why the guardian could not come up, if that is so.
+    #[must_use]
+    pub fn failure(&self) -> Option<String> {
+        fs::read_to_string(self.0.join("failed")).ok()
+    }
+
+    /// Leaves word of why a guardian could not come up. Best effort: the log has it as well.
+    pub fn fail(&self, reason: &str) {
+        let _ = write_atomically(&self.0.join("failed"), reason.as_bytes(), 0o600, false);
+    }
+
+    /// Ends what [`announce`](Self::announce) began.
+    pub(super) fn came_up(&self) {
+        for name in ["starting", "failed"] {
+            let _ = fs::remove_file(self.0.join(name));
+        }
+    }
+
     /// Whether a guardian lives: whether somebody holds the lock.
     ///
     /// # Errors

@@ -220,6 +220,7 @@ impl Guardian {
             demand: None,
         };
         guardian.dir.write_record(&guardian.record)?;
+        guardian.dir.came_up();
         Ok(guardian)
     }
 

@@ -21,6 +21,8 @@
 //! | `lock` | nothing; locked by the guardian |
 //! | `process.json` | the processes by id and start time, the address, how far the worker is |
 //! | `log`, `log.1` | what worker and guardian said; 10 MB each |
+//! | `starting` | nothing; says that a guardian was started and has not come up yet |
+//! | `failed` | why it could not come up |
 //! | `stop` | nothing; says that the end is wanted |
 //!
 //! Control line, worker to guardian: `ready`, `swapped SHA256`, `idle`, `fact KEY VALUE` (kept over restarts and handed to

@@ -114,7 +114,7 @@ enum Command {
     #[cfg(feature = "serve")]
     #[command(after_help = "Examples:
   wasmctl serve hello.wasm
-  wasmctl serve hello.wasm --listen 127.0.0.1:9000 --dir ./data::/data:ro --allow-host api.example.com")]
+  wasmctl serve hello.wasm --listen 127.0.0.1:9000 --dir ./data::/data:ro")]
     Serve(Box<serve::ServeArgs>),
     #[cfg(feature = "serve")]
     #[command(after_help = "Examples:

@@ -17,6 +17,8 @@ const COMMANDS: &[&str] = &[
     "schema",
     "env",
     "doctor",
+    "serve",
+    "inspect",
     "completions",
     "man",
 ];

@@ -4,6 +4,8 @@
 //! and the one place where the environment is read ([`environment`]).
 
 mod args;
+#[cfg(feature = "local")]
+mod balance;
 mod completions;
 mod deploy;
 mod destroy;
@@ -12,6 +14,8 @@ mod env;
 mod environment;
 mod failure;
 mod graph;
+#[cfg(feature = "local")]
+mod guard;
 #[cfg(feature = "serve")]
 mod inspect;
 mod kinds;
@@ -108,9 +112,21 @@ enum Command {
     State(state::StateArgs),
     Doctor(doctor::DoctorArgs),
     #[cfg(feature = "serve")]
+    #[command(after_help = "Examples:
+  wasmctl serve hello.wasm
+  wasmctl serve hello.wasm --listen 127.0.0.1:9000 --dir ./data::/data:ro")]
     Serve(Box<serve::ServeArgs>),
     #[cfg(feature = "serve")]
+    #[command(after_help = "Examples:
+  wasmctl inspect hello.wasm
+  wasmctl inspect hello.wasm --json | jq .imports")]
     Inspect(inspect::InspectArgs),
+    #[cfg(feature = "local")]
+    #[command(hide = true)]
+    Guard(guard::GuardArgs),
+    #[cfg(feature = "local")]
+    #[command(hide = true)]
+    Balance(Box<balance::BalanceArgs>),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -137,13 +153,18 @@ impl Command {
             Self::Serve(_) => "serve",
             #[cfg(feature = "serve")]
             Self::Inspect(_) => "inspect",
+            #[cfg(feature = "local")]
+            Self::Guard(_) => "guard",
+            #[cfg(feature = "local")]
+            Self::Balance(_) => "balance",
             Self::Completions(_) => "completions",
             Self::Man(_) => "man",
         }
     }
 
-    fn run(self, cx: &Context) -> Result<Exit, Failure> {
-        match self {
+    /// Runs to the end and says how it went. What hosts others talks for itself.
+    fn run(self, cx: &Context) -> ExitCode {
+        let ended = match self {
             Self::Deploy(args) => args.run(cx),
             Self::Destroy(args) => args.run(cx),
             Self::Plan(args) => args.run(cx),
@@ -162,9 +183,18 @@ impl Command {
             Self::Serve(args) => args.run(cx),
             #[cfg(feature = "serve")]
             Self::Inspect(args) => args.run(cx),
+            #[cfg(feature = "local")]
+            Self::Guard(args) => return args.run(),
+            #[cfg(feature = "local")]
+            Self::Balance(args) => return args.run(),
             Self::Completions(args) => args.run(cx),
             Self::Man(args) => args.run(cx),
+        };
+        let exit = ended.unwrap_or_else(|failure| failure.tell(cx));
+        if cx.printer.is_json() {
+            cx.json.close(exit.0);
         }
+        ExitCode::from(exit.0)
     }
 }
 
@@ -224,9 +254,5 @@ fn run() -> ExitCode {
         environment,
         dir: cli.dir,
     };
-    let exit = cli.command.run(&cx).unwrap_or_else(|failure| failure.tell(&cx));
-    if cx.printer.is_json() {
-        cx.json.close(exit.0);
-    }
-    ExitCode::from(exit.0)
+    cli.command.run(&cx)
 }

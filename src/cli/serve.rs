@@ -94,6 +94,10 @@ pub struct ServeArgs {
     /// Report on the control line when no request came for this time
     #[arg(long, hide = true, value_name = "TIME", value_parser = parse_duration, env = "WASMCTL_SERVE_IDLE")]
     pub idle: Option<Duration>,
+    /// The folder of the guardian, which is started again should it die
+    #[cfg(feature = "local")]
+    #[arg(long, hide = true, env = "WASMCTL_RUN_DIR")]
+    pub run_dir: Option<PathBuf>,
 }
 
 impl ServeArgs {
@@ -164,6 +168,14 @@ impl ServeArgs {
         options.access_log = access_log;
         options.control = control;
         options.idle = self.idle;
+        #[cfg(feature = "local")]
+        if let Some(dir) = self.run_dir.map(crate::guard::RunDir::new) {
+            options.on_orphaned = Some(Box::new(move || {
+                if let Err(error) = crate::guard::heal(&dir) {
+                    let _ = writeln!(std::io::stderr(), "no new guardian: {error}");
+                }
+            }));
+        }
         options.report = Arc::new(move |report| print(&app, stdout_is_ours, &report));
         Ok(options)
     }

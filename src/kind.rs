@@ -19,8 +19,8 @@ use serde::de::DeserializeOwned;
 
 pub use bound::{BoundKind, ProviderRegistration, Providers, Registration, Role, Seen, computed, object, provider};
 pub use error::{Class, Error, Problem, Result};
-pub(crate) use project::inside;
 pub use project::{Project, Templates};
+pub(crate) use project::{inside, relative};
 pub use shape::{Field, Shape, Type, join};
 
 use crate::id::{RemoteId, Token};
@@ -215,6 +215,8 @@ pub struct Attempt<'a> {
     pub resumed: bool,
     /// The address of the resource, for names and tags that people read.
     pub address: &'a str,
+    /// The secrets among the inputs: none of them may be in anything the kind keeps for itself.
+    pub secrets: &'a [String],
 }
 
 /// What a read found.

@@ -95,3 +95,26 @@ pub struct Moved {
     /// The new one.
     pub to: Spanned<ResourceId>,
 }
+
+impl Stack {
+    /// Stands for a stack whose file is gone: nothing is declared.
+    #[must_use]
+    pub fn only_recorded(name: &str, env: &str) -> Self {
+        Self {
+            name: name.into(),
+            description: None,
+            folder: format!("stacks/{name}"),
+            sources: Vec::new(),
+            env: env.into(),
+            variables: IndexMap::new(),
+            values: BTreeMap::new(),
+            providers: BTreeMap::new(),
+            resources: IndexMap::new(),
+            outputs: IndexMap::new(),
+            env_entries: IndexMap::new(),
+            on: None,
+            moved: Vec::new(),
+            graph: Graph::default(),
+        }
+    }
+}

@@ -160,6 +160,42 @@ impl Value {
         }
     }
 
+    /// Marks the texts that are or hold one of `secrets`.
+    #[must_use]
+    pub fn tainted(self, secrets: &[String]) -> Self {
+        if secrets.is_empty() {
+            return self;
+        }
+        match self {
+            Self::Known(Json::String(text)) if secrets.iter().any(|secret| holds(&text, secret)) => {
+                Self::Secret(Json::String(text))
+            }
+            Self::Known(Json::Number(number)) if secrets.contains(&number.to_string()) => {
+                Self::Secret(Json::Number(number))
+            }
+            Self::Known(Json::Array(items)) => Self::list(
+                items
+                    .into_iter()
+                    .map(|item| Self::Known(item).tainted(secrets))
+                    .collect(),
+            ),
+            Self::Known(Json::Object(entries)) => Self::map(
+                entries
+                    .into_iter()
+                    .map(|(key, value)| (key, Self::Known(value).tainted(secrets)))
+                    .collect(),
+            ),
+            Self::List(items) => Self::List(items.into_iter().map(|item| item.tainted(secrets)).collect()),
+            Self::Map(entries) => Self::Map(
+                entries
+                    .into_iter()
+                    .map(|(key, value)| (key, value.tainted(secrets)))
+                    .collect(),
+            ),
+            other => other,
+        }
+    }
+
     /// Collects the secret strings, so that they can be kept out of messages.
     pub fn secrets_into(&self, found: &mut Vec<String>) {
         match self {
@@ -255,31 +291,6 @@ impl Seal {
             _ => recorded.clone(),
         }
     }
-
-    /// Replaces each string that is or holds one of `secrets` by a mark.
-    #[must_use]
-    pub fn sealed_by_value(&self, json: Json, secrets: &[String]) -> Json {
-        if secrets.is_empty() {
-            return json;
-        }
-        match json {
-            Json::String(text) if secrets.iter().any(|secret| holds(&text, secret)) => {
-                Json::String(self.mark(&Json::String(text)))
-            }
-            Json::Number(number) if secrets.contains(&number.to_string()) => {
-                Json::String(self.mark(&Json::Number(number)))
-            }
-            Json::Array(items) => items
-                .into_iter()
-                .map(|item| self.sealed_by_value(item, secrets))
-                .collect(),
-            Json::Object(entries) => entries
-                .into_iter()
-                .map(|(key, value)| (key, self.sealed_by_value(value, secrets)))
-                .collect(),
-            other => other,
-        }
-    }
 }
 
 impl fmt::Debug for Seal {
@@ -372,7 +383,8 @@ mod tests {
     #[test]
     fn outputs_that_hold_a_secret_are_sealed_by_value() {
         let secrets = vec!["hunter22".to_owned(), "ab".to_owned()];
-        let sealed = seal().sealed_by_value(json!({"url": "http://u:hunter22@h", "x": "ab", "y": "abc"}), &secrets);
+        let outputs = Value::Known(json!({"url": "http://u:hunter22@h", "x": "ab", "y": "abc"}));
+        let sealed = outputs.tainted(&secrets).sealed(&seal()).unwrap();
         assert!(is_mark(sealed["url"].as_str().unwrap()));
         assert!(is_mark(sealed["x"].as_str().unwrap()));
         assert_eq!(sealed["y"], "abc");

@@ -41,8 +41,8 @@ impl Project {
     }
 }
 
-/// Returns the place of `path` under `root`, refusing one that leads outside.
-pub(crate) fn inside(root: &Path, path: &str) -> Result<PathBuf, String> {
+/// Returns a path without `.` and `..`, refusing one that leads outside by its words.
+pub(crate) fn relative(path: &str) -> Result<PathBuf, String> {
     use std::path::Component;
     if path.is_empty() {
         return Err("the path is empty".to_owned());
@@ -70,7 +70,12 @@ pub(crate) fn inside(root: &Path, path: &str) -> Result<PathBuf, String> {
     if relative.as_os_str().is_empty() {
         return Err(format!("`{path}` is the project folder itself"));
     }
-    let full = root.join(&relative);
+    Ok(relative)
+}
+
+/// Returns the place of `path` under `root`, refusing one that leads outside by words or by links.
+pub(crate) fn inside(root: &Path, path: &str) -> Result<PathBuf, String> {
+    let full = root.join(relative(path)?);
     let real_root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
     let mut existing = full.as_path();
     while let Some(parent) = existing.parent() {

@@ -11,7 +11,7 @@ use super::steps::{Desired, StepIndex, Steps, Work};
 use super::{Action, Counts, Plan, Verb, diff};
 use crate::diagnostic::{Diagnostic, Diagnostics, Span};
 use crate::id::{ResourceId, Token};
-use crate::kind::{Providers, Role, Seen, Type};
+use crate::kind::{Providers, Registration, Role, Seen, Type};
 use crate::providers;
 use crate::stack::scope::{Each, Outputs, Scope};
 use crate::stack::{Resource, Stack};
@@ -65,6 +65,7 @@ pub fn build(ask: &Ask<'_>) -> Result<Plan, Diagnostics> {
         records: state.1,
         secrets: Vec::new(),
         keep: Vec::new(),
+        wanted: HashMap::new(),
     };
     for value in ask.stack.values.values() {
         value.secrets_into(&mut walk.secrets);
@@ -89,6 +90,7 @@ pub fn build(ask: &Ask<'_>) -> Result<Plan, Diagnostics> {
         problems,
         secrets,
         keep,
+        wanted,
         ..
     } = walk;
     Ok(Plan {
@@ -101,6 +103,7 @@ pub fn build(ask: &Ask<'_>) -> Result<Plan, Diagnostics> {
         secrets,
         warnings: problems.0,
         keep,
+        wanted,
     })
 }
 
@@ -195,6 +198,7 @@ struct Walk<'a> {
     records: Vec<Record>,
     secrets: Vec<String>,
     keep: Vec<ResourceId>,
+    wanted: HashMap<ResourceId, Value>,
 }
 
 impl<'a> Walk<'a> {
@@ -359,6 +363,8 @@ impl<'a> Walk<'a> {
             declared: index,
             each,
             inputs,
+            base: None,
+            ignored: BTreeMap::new(),
             needs,
             protected: resource.prevent_destroy,
         };
@@ -494,10 +500,15 @@ impl<'a> Walk<'a> {
             Err(error) => return self.problems.push(kind_error(resource, &error, place)),
         };
         let mut desired = desired;
-        if let Some(prior) = prior
-            && !ignore.is_empty()
-        {
-            desired.inputs = ignoring(desired.inputs, &decision.base, &ignore, &prior.inputs);
+        if let Some(prior) = prior {
+            let left = |field: &&str| {
+                let value = decision.base.get(*field).or_else(|| prior.inputs.get(*field));
+                ((*field).to_owned(), value.map(from_record))
+            };
+            desired.ignored = ignore.iter().map(left).collect();
+            desired.inputs = desired.settle(desired.inputs.clone());
+            desired.base =
+                (decision.base != Json::Null && decision.base != prior.inputs).then(|| decision.base.clone());
         }
         let outputs = self.outputs_after(resource, prior, seen, &decision);
         self.outputs.set(id, outputs);
@@ -546,9 +557,10 @@ impl<'a> Walk<'a> {
         let step = match (verb, prior) {
             (Verb::Keep | Verb::Delete, _) => return,
             (Verb::Update, _) => self.steps.add(id, Work::Update(Box::new(desired)), needs),
-            (Verb::Create, Some(prior)) if resume == Resume::Create => {
-                let resumed = self.steps.add(id, Work::Resume, Vec::new());
-                let _ = prior;
+            (Verb::Create, Some(_)) if resume == Resume::Create => {
+                let resumed = self
+                    .steps
+                    .add(id, Work::Resume(Some(Box::new(desired.clone()))), Vec::new());
                 let mut after = needs;
                 after.push(resumed);
                 self.steps.add(id, Work::Update(Box::new(desired)), after)
@@ -565,7 +577,10 @@ impl<'a> Walk<'a> {
             (Verb::Replace, Some(prior)) => {
                 let mut before = Vec::new();
                 if resume == Resume::Create {
-                    before.push(self.steps.add(id, Work::Resume, Vec::new()));
+                    before.push(
+                        self.steps
+                            .add(id, Work::Resume(Some(Box::new(desired.clone()))), Vec::new()),
+                    );
                 }
                 // It may turn out that it need not go: only if nothing it needs goes before it.
                 let wait = tentative && resume == Resume::Nothing && !needs_replaced;
@@ -595,7 +610,9 @@ impl<'a> Walk<'a> {
         let known = || {
             let prior = prior?;
             Some(match seen {
-                Some(Seen::Ready { outputs, .. }) => outputs_value(resource, outputs.clone(), &prior.outputs),
+                Some(Seen::Ready { outputs, .. }) => {
+                    outputs_value(resource.kind.value, outputs.clone(), &prior.outputs)
+                }
                 _ => from_record(&prior.outputs),
             })
         };
@@ -623,10 +640,11 @@ impl<'a> Walk<'a> {
     fn note_observed(&mut self, id: &ResourceId, prior: &Object, base: &Json, outputs: &Json, desired: &Desired) {
         let mut secrets = Vec::new();
         desired.inputs.secrets_into(&mut secrets);
-        let outputs = self
-            .ask
-            .seal
-            .sealed_by_value(diff::observed(outputs.clone(), &prior.outputs, self.ask.seal), &secrets);
+        let Some(kind) = providers::kind(&prior.kind) else {
+            return;
+        };
+        let outputs = outputs_value(kind, outputs.clone(), &prior.outputs).tainted(&secrets);
+        let outputs = outputs.sealed(self.ask.seal).unwrap_or_default();
         let inputs = (*base != prior.inputs).then(|| base.clone());
         if inputs.is_some() || outputs != prior.outputs {
             self.records.push(Record::Observed {
@@ -743,7 +761,7 @@ impl<'a> Walk<'a> {
             );
             let mut before = Vec::new();
             if object.phase == Phase::Creating && object.id.is_none() {
-                before.push(self.steps.add(id, Work::Resume, Vec::new()));
+                before.push(self.steps.add(id, Work::Resume(None), Vec::new()));
             }
             self.delete(id, object, false, None, before);
         }
@@ -888,15 +906,28 @@ impl<'a> Walk<'a> {
         if !needed {
             return;
         }
+        let stack = self.ask.stack;
+        for (name, resource) in &stack.resources {
+            self.outputs.declare(name, resource.for_each.is_some());
+        }
         for (id, object) in &self.state.objects {
             self.outputs.set(id, from_record(&object.outputs));
+        }
+        for (name, resource) in &stack.resources {
+            // Where something cannot be told any more, the step that needs it says so.
+            for (id, each) in self.instances(name, resource).unwrap_or_default() {
+                if let Ok(inputs) = resource.inputs.eval(&self.scope(each.as_ref()), &mut Vec::new()) {
+                    inputs.secrets_into(&mut self.secrets);
+                    self.wanted.insert(id, resource.kind.inputs.complete(inputs));
+                }
+            }
         }
     }
 }
 
 /// Marks as secret what the type says is, and what the record holds sealed.
-fn outputs_value(resource: &Resource, live: Json, recorded: &Json) -> Value {
-    let Type::Struct(fields) = &resource.kind.outputs.ty else {
+pub(crate) fn outputs_value(kind: &Registration, live: Json, recorded: &Json) -> Value {
+    let Type::Struct(fields) = &kind.outputs.ty else {
         return Value::Known(live);
     };
     let Json::Object(entries) = live else {
@@ -914,25 +945,6 @@ fn outputs_value(resource: &Resource, live: Json, recorded: &Json) -> Value {
         (name, value)
     });
     Value::map(entries.collect())
-}
-
-/// Puts what is ignored back to what it is.
-fn ignoring(desired: Value, base: &Json, ignore: &[&str], recorded: &Json) -> Value {
-    let mut entries: BTreeMap<String, Value> = match desired {
-        Value::Known(Json::Object(entries)) => entries
-            .into_iter()
-            .map(|(key, value)| (key, Value::Known(value)))
-            .collect(),
-        Value::Map(entries) => entries,
-        other => return other,
-    };
-    for field in ignore {
-        match base.get(*field).or_else(|| recorded.get(*field)) {
-            Some(value) => entries.insert((*field).to_owned(), from_record(value)),
-            None => entries.remove(*field),
-        };
-    }
-    Value::map(entries)
 }
 
 fn place(resource: &Resource, _id: &ResourceId) -> Span {

@@ -5,13 +5,14 @@ mod decide;
 mod diff;
 mod steps;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 pub use build::{Actual, Ask, build, stack_value};
-pub(crate) use build::{check, kind_error};
+pub(crate) use build::{check, outputs_value};
 pub use diff::{diff, observed, shown};
 pub use steps::{Desired, Step, StepIndex, Work};
 
@@ -19,6 +20,7 @@ use crate::diagnostic::Diagnostic;
 use crate::id::ResourceId;
 use crate::stack::scope::Outputs;
 use crate::state::Record;
+use crate::value::Value;
 
 /// What a run would do.
 #[derive(Debug)]
@@ -41,6 +43,8 @@ pub struct Plan {
     pub warnings: Vec<Diagnostic>,
     /// What is kept as it is.
     pub keep: Vec<ResourceId>,
+    /// What was declared of what goes, where its deletion needs the secrets in it.
+    pub wanted: HashMap<ResourceId, Value>,
 }
 
 impl Plan {

@@ -1,7 +1,9 @@
 //! Steps and what each must wait for. Pure.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+
+use serde_json::Value as Json;
 
 use crate::id::{ResourceId, Token};
 use crate::plan::Operation;
@@ -23,8 +25,9 @@ pub struct Step {
 /// What a step does.
 #[derive(Clone, Debug)]
 pub enum Work {
-    /// Ends a creation that an earlier run began: the same token, the recorded inputs.
-    Resume,
+    /// Ends a creation that an earlier run began: the same token, the recorded inputs, whose secrets
+    /// come from what is declared.
+    Resume(Option<Box<Desired>>),
     /// Makes an object.
     Create(Box<Desired>),
     /// Changes an object in place.
@@ -53,10 +56,39 @@ pub struct Desired {
     pub each: Option<Each>,
     /// Its inputs as planned; parts may be known only after apply.
     pub inputs: Value,
+    /// What the object is made from as the world has it, where that is known; secrets sealed.
+    pub base: Option<Json>,
+    /// Fields whose changes do not count: they stay as they are.
+    pub ignored: BTreeMap<String, Option<Value>>,
     /// What it needs directly.
     pub needs: Vec<ResourceId>,
     /// Whether the stack forbids to take it away.
     pub protected: bool,
+}
+
+impl Desired {
+    /// Puts what is ignored back to what it is.
+    #[must_use]
+    pub fn settle(&self, inputs: Value) -> Value {
+        if self.ignored.is_empty() {
+            return inputs;
+        }
+        let mut entries: BTreeMap<String, Value> = match inputs {
+            Value::Known(Json::Object(entries)) => entries
+                .into_iter()
+                .map(|(key, value)| (key, Value::Known(value)))
+                .collect(),
+            Value::Map(entries) => entries,
+            other => return other,
+        };
+        for (field, value) in &self.ignored {
+            match value {
+                Some(value) => entries.insert(field.clone(), value.clone()),
+                None => entries.remove(field),
+            };
+        }
+        Value::map(entries)
+    }
 }
 
 impl Work {
@@ -64,7 +96,7 @@ impl Work {
     #[must_use]
     pub fn operation(&self) -> Option<Operation> {
         match self {
-            Self::Resume | Self::Create(_) | Self::Compute(_) => Some(Operation::Create),
+            Self::Resume(_) | Self::Create(_) | Self::Compute(_) => Some(Operation::Create),
             Self::Update(_) => Some(Operation::Update),
             Self::Delete { .. } => Some(Operation::Delete),
             Self::Depose | Self::Meet => None,

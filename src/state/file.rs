@@ -97,6 +97,14 @@ pub struct Holder {
     pub since: String,
 }
 
+impl Holder {
+    /// Whether it is a process that lives and is not this one.
+    fn is_another_process(&self) -> bool {
+        let pid = i32::try_from(self.pid).ok().and_then(rustix::process::Pid::from_raw);
+        self.pid != std::process::id() && pid.is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok())
+    }
+}
+
 impl std::fmt::Display for Holder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
@@ -128,6 +136,30 @@ pub struct Opened {
     pub notices: Vec<String>,
     /// How many bytes of the current journal are whole; `None` if a new one must be started.
     journal: Option<u64>,
+}
+
+impl Opened {
+    /// Starts with an empty state.
+    #[must_use]
+    pub fn fresh(state: State) -> Self {
+        Self {
+            state,
+            notices: Vec::new(),
+            journal: None,
+        }
+    }
+
+    /// Whether nothing is on disk yet.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.state.serial == 0 && self.journal.is_none()
+    }
+
+    /// Whether a journal is there that no snapshot holds yet, or a snapshot that had to be put together.
+    #[must_use]
+    pub fn needs_writing(&self) -> bool {
+        self.journal.is_some() || !self.notices.is_empty()
+    }
 }
 
 #[derive(Serialize)]
@@ -232,7 +264,7 @@ impl Folder {
         }
     }
 
-    /// Reads the state without changing anything on disk. `None` if there never was one.
+    /// Reads the state without changing anything on disk. `None` if there is none.
     ///
     /// # Errors
     /// Says what is damaged where nothing can replace it, or that it is newer than this wasmctl.
@@ -335,29 +367,30 @@ impl Folder {
         Ok(base)
     }
 
-    /// Reads the state, or starts one, and opens its journal for writing.
+    /// Opens the journal for writing, going on from what was read.
     ///
     /// # Errors
-    /// As [`read`](Self::read); also if the journal cannot be written.
-    pub fn open(
+    /// Says why the journal cannot be written.
+    pub fn start(
         &self,
         _lock: &Lock,
-        fresh: impl FnOnce() -> State,
+        opened: Opened,
         now: &str,
         seam: Option<Seam>,
-    ) -> Result<(State, Journal, Vec<String>), Error> {
-        let opened = self.read()?;
-        let (mut state, notices, length) = match opened {
-            Some(opened) => (opened.state, opened.notices, opened.journal),
-            None => (fresh(), Vec::new(), None),
-        };
+    ) -> Result<(State, Journal), Error> {
+        let Opened {
+            mut state,
+            journal: length,
+            ..
+        } = opened;
         let path = self.file("journal");
         if length.is_none() && path.exists() {
             // The rename of a rotation that a kill came before: its lines are in the snapshot already.
             fs::rename(&path, self.file("journal.previous")).map_err(io_error("move", &path))?;
         }
-        let mut journal = Journal::open(&path, length.unwrap_or(0), seam).map_err(io_error("open", &path))?;
-        if length.unwrap_or(0) == 0 {
+        let length = length.unwrap_or(0);
+        let mut journal = Journal::open(&path, length, seam).map_err(io_error("open", &path))?;
+        if length == 0 {
             let open = Record::Open {
                 format: FORMAT,
                 lineage: state.lineage.clone(),
@@ -369,8 +402,9 @@ impl Folder {
             journal
                 .append(&mut state, &open)
                 .map_err(|illegal| self.damaged(illegal.to_string()))?;
+            sync_folder(&self.path).map_err(io_error("sync", &self.path))?;
         }
-        Ok((state, journal, notices))
+        Ok((state, journal))
     }
 
     /// Writes a snapshot of the state and rotates the journal away. The journal must be synced.

@@ -16,6 +16,7 @@ use crate::id::RemoteId;
 use crate::kind::{Attempt, Error, Kind, Observed, Problem, Result};
 use crate::stack::catalog::plain;
 use crate::state::file::write_atomically;
+use crate::value::without_secrets;
 
 /// Runs a command once, and another one when the resource goes.
 ///
@@ -61,7 +62,7 @@ pub struct Inputs {
 /// What it gives.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Outputs {
-    /// What it wrote, at most 1 MB.
+    /// What it wrote, at most 1 MB, secrets taken out.
     #[schemars(extend("x-stable" = true))]
     pub stdout: String,
     /// What it ended with: always 0, because anything else is a failure.
@@ -181,7 +182,8 @@ impl Kind for Command {
         if path.exists() {
             return Ok(id);
         }
-        let kept = Self::run(on, &inputs.run, inputs, "run").await?;
+        let mut kept = Self::run(on, &inputs.run, inputs, "run").await?;
+        kept.stdout = without_secrets(&kept.stdout, attempt.secrets);
         let folder = path.parent().unwrap_or(&path);
         let bytes = serde_json::to_vec(&kept).map_err(|error| Error::failed(error.to_string()))?;
         fs::create_dir_all(folder)

@@ -126,6 +126,8 @@ impl Line {
 enum Failure {
     /// Nothing was sent; the request can go elsewhere.
     Unsent(Box<Attempt>),
+    /// The connection closed without an answer, and asking twice changes nothing: a safe method, no body.
+    Unanswered(Box<Attempt>, String),
     /// Something was sent, or nothing more can be sent.
     Lost(StatusCode, String),
 }
@@ -242,10 +244,16 @@ impl Proxy {
             upgrade,
         });
         let mut tried: Option<Arc<Target>> = None;
+        // Whether the target that was tried may be tried again: it took the request, but on a connection it was about
+        // to close.
+        let mut same = false;
         loop {
             let picked = match &tried {
                 None => self.pool.pick(),
-                Some(tried) => self.pool.pick_other(tried),
+                Some(tried) => self
+                    .pool
+                    .pick_other(tried)
+                    .or_else(|| same.then(|| self.pool.pick()).flatten()),
             };
             let Some(in_flight) = picked else {
                 let reason = match tried {
@@ -278,6 +286,13 @@ impl Proxy {
                     tried = Some(target);
                     attempt = again;
                 }
+                Err(Failure::Unanswered(again, _)) if tried.is_none() => {
+                    target.group.metrics.retries.fetch_add(1, Ordering::Relaxed);
+                    tried = Some(target);
+                    same = true;
+                    attempt = again;
+                }
+                Err(Failure::Unanswered(_, reason)) => return Err((StatusCode::BAD_GATEWAY, reason, line)),
                 Err(Failure::Lost(status, reason)) => return Err((status, reason, line)),
             }
         }
@@ -309,6 +324,7 @@ impl Outbound {
         let home = Arc::new(Home::default());
         let limits = &self.limits;
         let has_body = upload.is_some();
+        let repeatable = !has_body && upgrade.is_none() && parts.method.is_safe();
         let body = match upload {
             Some(body) => Upload::new(
                 body,
@@ -331,7 +347,7 @@ impl Outbound {
             tokio::select! {
                 biased;
                 answer = tokio::time::timeout(head_time, &mut answer) => match answer {
-                    Ok(answer) => break answer.map_err(|error| self.failure(&error, target, &home, has_body)),
+                    Ok(answer) => break answer.map_err(|error| self.failure(&error, target, &home, has_body, repeatable)),
                     // The time for the answer's head starts anew while the request's body is still on its way.
                     Err(_) if home.moved() > moved => moved = home.moved(),
                     Err(_) => {
@@ -358,11 +374,22 @@ impl Outbound {
                 again.upgrade = upgrade;
                 Err(Failure::Unsent(again))
             }
+            Err(Failure::Unanswered(mut again, reason)) => {
+                again.parts = parts;
+                Err(Failure::Unanswered(again, reason))
+            }
             Err(lost) => Err(lost),
         }
     }
 
-    fn failure(&self, error: &legacy::Error, target: &Target, home: &Home, has_body: bool) -> Failure {
+    fn failure(
+        &self,
+        error: &legacy::Error,
+        target: &Target,
+        home: &Home,
+        has_body: bool,
+        repeatable: bool,
+    ) -> Failure {
         match home.failure() {
             Some(BodyError::TooLarge) => {
                 let reason = format!("the request body is larger than {} bytes", self.limits.body_bytes);
@@ -373,16 +400,17 @@ impl Outbound {
         }
         let upload = home.take();
         // Cancelled: the connection was closed before the request was taken from the queue to it.
-        let cancelled = error
-            .source()
-            .and_then(|source| source.downcast_ref::<hyper::Error>())
-            .is_some_and(hyper::Error::is_canceled);
-        if (error.is_connect() || cancelled) && upload.is_some() == has_body {
-            return Failure::Unsent(Box::new(Attempt {
+        let broken = error.source().and_then(|source| source.downcast_ref::<hyper::Error>());
+        let cancelled = broken.is_some_and(hyper::Error::is_canceled);
+        let again = |upload| {
+            Box::new(Attempt {
                 parts: Request::new(()).into_parts().0,
                 upload,
                 upgrade: None,
-            }));
+            })
+        };
+        if (error.is_connect() || cancelled) && upload.is_some() == has_body {
+            return Failure::Unsent(again(upload));
         }
         let mut reason = format!("{} broke off: {error}", target.group.name);
         let mut cause = error.source();
@@ -391,8 +419,20 @@ impl Outbound {
             reason.push_str(&error.to_string());
             cause = error.source();
         }
+        if repeatable && broken.is_some_and(closed) {
+            return Failure::Unanswered(again(None), reason);
+        }
         Failure::Lost(StatusCode::BAD_GATEWAY, reason)
     }
+}
+
+/// Whether a connection closed before the answer had come.
+fn closed(error: &hyper::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionReset};
+    let io = error
+        .source()
+        .and_then(|source| source.downcast_ref::<std::io::Error>());
+    error.is_incomplete_message() || io.is_some_and(|io| matches!(io.kind(), BrokenPipe | ConnectionReset))
 }
 
 fn address(target: &Target, wanted: &Uri) -> Uri {

@@ -78,7 +78,10 @@ impl Context {
 #[cfg(feature = "serve")]
 impl From<crate::serve::Error> for Failure {
     fn from(error: crate::serve::Error) -> Self {
-        Self { diagnostics: Diagnostic::error("serve", error.to_string()).into(), exit: Exit::NO }
+        Self {
+            diagnostics: Diagnostic::error("serve", error.to_string()).into(),
+            exit: Exit::NO,
+        }
     }
 }
 

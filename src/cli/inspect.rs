@@ -18,7 +18,10 @@ impl InspectArgs {
     /// Inspects and prints.
     pub(super) fn run(self, cx: &Context) -> Result<Exit, Failure> {
         let what = self.app.display().to_string();
-        let bytes = std::fs::read(&self.app).map_err(|source| serve::Error::Read { path: self.app.clone(), source })?;
+        let bytes = std::fs::read(&self.app).map_err(|source| serve::Error::Read {
+            path: self.app.clone(),
+            source,
+        })?;
         let inspection = serve::inspect(&what, &bytes)?;
         let mut out = cx.printer.out();
         if cx.printer.is_json() {

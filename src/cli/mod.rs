@@ -32,6 +32,8 @@ mod state;
 mod status;
 mod tree;
 mod validate;
+#[cfg(feature = "serve")]
+mod worker;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -121,12 +123,6 @@ enum Command {
   wasmctl inspect hello.wasm
   wasmctl inspect hello.wasm --json | jq .imports")]
     Inspect(inspect::InspectArgs),
-    #[cfg(feature = "local")]
-    #[command(hide = true)]
-    Guard(guard::GuardArgs),
-    #[cfg(feature = "local")]
-    #[command(hide = true)]
-    Balance(Box<balance::BalanceArgs>),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -153,10 +149,6 @@ impl Command {
             Self::Serve(_) => "serve",
             #[cfg(feature = "serve")]
             Self::Inspect(_) => "inspect",
-            #[cfg(feature = "local")]
-            Self::Guard(_) => "guard",
-            #[cfg(feature = "local")]
-            Self::Balance(_) => "balance",
             Self::Completions(_) => "completions",
             Self::Man(_) => "man",
         }
@@ -183,10 +175,6 @@ impl Command {
             Self::Serve(args) => args.run(cx),
             #[cfg(feature = "serve")]
             Self::Inspect(args) => args.run(cx),
-            #[cfg(feature = "local")]
-            Self::Guard(args) => return args.run(),
-            #[cfg(feature = "local")]
-            Self::Balance(args) => return args.run(),
             Self::Completions(args) => args.run(cx),
             Self::Man(args) => args.run(cx),
         };
@@ -215,6 +203,10 @@ pub struct Context {
 #[must_use]
 pub fn main() -> ExitCode {
     report::install_panic_hook();
+    #[cfg(feature = "serve")]
+    if let Some(exit) = worker::run() {
+        return exit;
+    }
     // The hook has said all there is to say.
     std::panic::catch_unwind(run).unwrap_or(ExitCode::from(Exit::BUG))
 }

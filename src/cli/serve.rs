@@ -1,9 +1,9 @@
 //! `wasmctl serve APP.wasm`: hosts a `wasi:http` component.
 
 use super::{Context, Exit, Failure};
-use crate::ui::Verbosity;
 use crate::serve::units::{parse_duration, parse_size};
 use crate::serve::{self, AllowedHost, Folder, Limits, Listen, Options, Report, TlsFiles};
+use crate::ui::Verbosity;
 use clap::Args;
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -103,18 +103,26 @@ pub struct ServeArgs {
 impl ServeArgs {
     /// Serves until told to stop.
     pub(super) fn run(self, cx: &Context) -> Result<Exit, Failure> {
-        let options = self.options(cx.printer.verbosity() == Verbosity::Verbose)?;
+        self.serve(cx.printer.verbosity() == Verbosity::Verbose)?;
+        Ok(Exit::DONE)
+    }
+
+    /// Serves until told to stop; the access log goes to standard error.
+    pub(super) fn serve(self, access_log: bool) -> Result<(), serve::Error> {
+        let options = self.options(access_log)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             // Guests that loop are polled a tick at a time; sockets must be looked at between few of them.
             .event_interval(7)
             .enable_all()
             .build()
-            .map_err(|source| serve::Error::System { what: "starting the threads that serve", source })?;
+            .map_err(|source| serve::Error::System {
+                what: "starting the threads that serve",
+                source,
+            })?;
         let outcome = runtime.block_on(serve::run(options));
         // What is still running was given its time.
         runtime.shutdown_background();
-        outcome?;
-        Ok(Exit::DONE)
+        outcome
     }
 
     fn options(self, access_log: bool) -> Result<Options, serve::Error> {

@@ -5,6 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -115,9 +116,15 @@ impl RunDir {
     /// # Errors
     /// Whatever the system says.
     pub fn remove(&self) -> io::Result<()> {
-        match fs::remove_dir_all(&self.0) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
+        let mut tries = 0;
+        loop {
+            match fs::remove_dir_all(&self.0) {
+                Ok(()) => break,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+                // Somebody asked for the lock, or asked to stop once more, while the files went.
+                Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty && tries < 5 => tries += 1,
+                Err(error) => return Err(error),
+            }
         }
         if let Some(above) = self.0.parent() {
             // Not empty: other guardians live there.
@@ -326,11 +333,15 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
 /// Puts a whole file in place of another: readers see the old one or the new one.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8], mode: u32, durable: bool) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
+    // Two threads may write the same file; each has a name of its own.
+    let turn = NEXT.fetch_add(1, Ordering::Relaxed);
+    name.push(format!(".{}.{turn}.tmp", std::process::id()));
     let temporary = folder.join(name);
     let write = || {
         let mut file = OpenOptions::new()

@@ -89,7 +89,9 @@ impl Worker {
                 command
             }
             Job::StandBy(spec) => {
-                let mut command = Command::new(&spec.program);
+                // The guardian's own program; the worker's need not be the same.
+                let own = spawn::program().ok().filter(|program| program.is_file());
+                let mut command = Command::new(own.unwrap_or_else(|| spec.program.clone()));
                 spawn::only(&mut command, &["PATH", "HOME"]);
                 command.args(["guard", "--stand-by"]).arg(dir.path());
                 command

@@ -137,17 +137,26 @@ pub(super) fn look(dir: &RunDir, swapped: Option<&str>) -> Result<Running> {
 
 /// Asks a process to finish and go. What its guardian left behind is removed.
 pub(super) fn stop(dir: &RunDir) -> Result<()> {
+    match end(dir) {
+        // Its guardian is just removing it. Should anything stay, a read finds it.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        result => result.map_err(|error| cannot("stop what runs in", dir.path())(error)),
+    }
+}
+
+fn end(dir: &RunDir) -> std::io::Result<()> {
     if !dir.exists() {
         return Ok(());
     }
-    let failed = |error| cannot("stop what runs in", dir.path())(error);
-    dir.mark_stop().map_err(failed)?;
+    if !dir.is_stopped() {
+        dir.mark_stop()?;
+    }
     // Nobody holds the lock: nobody would remove the folder.
-    if dir.clear().map_err(failed)? {
+    if dir.clear()? {
         return Ok(());
     }
-    if let Some(record) = dir.record().map_err(failed)? {
-        record.guardian.signal(Signal::TERM).map_err(failed)?;
+    if let Some(record) = dir.record()? {
+        record.guardian.signal(Signal::TERM)?;
     }
     Ok(())
 }

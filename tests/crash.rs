@@ -241,3 +241,105 @@ fn a_destroy_killed_at_every_write_leaves_nothing_in_the_end() {
     println!("a destroy: {points} points");
     assert!(points > 10);
 }
+
+/// The same for the stack that ships for this machine: what is killed there leaves processes.
+#[cfg(all(feature = "local", target_os = "linux"))]
+mod on_this_machine {
+    use super::*;
+
+    const STACK: &str = "local-multi-compute";
+
+    /// Lists the processes that belong to a world: `(command, run folder)`.
+    fn processes(world: &World) -> Vec<(String, String)> {
+        let mine = world.path().canonicalize().unwrap().display().to_string();
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+            let Ok(line) = std::fs::read(entry.path().join("cmdline")) else {
+                continue;
+            };
+            let words: Vec<String> = line
+                .split(|byte| *byte == 0)
+                .map(|word| String::from_utf8_lossy(word).into_owned())
+                .collect();
+            let of_ours = words.iter().any(|word| word.starts_with(&mine));
+            if of_ours && words.len() > 2 && words[0].ends_with("wasmctl") {
+                found.push((words[1].clone(), words[2..].join(" ")));
+            }
+        }
+        found
+    }
+
+    /// Waits until something holds; a process takes a moment to be gone.
+    fn until(what: &str, mut holds: impl FnMut() -> bool) {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while !holds() {
+            assert!(std::time::Instant::now() < deadline, "{what}");
+            std::thread::yield_now();
+        }
+    }
+
+    fn one_of_each(world: &World, point: &str) {
+        ok(
+            &world.run(&["deploy", STACK, "--yes"], None),
+            &format!("deploy after a kill at {point}"),
+        );
+        let plan = world.run(&["plan", STACK, "--detailed-exitcode"], None);
+        assert_eq!(
+            plan.status.code(),
+            Some(0),
+            "{point}: the plan after is not empty: {plan:?}"
+        );
+        let guardians = || {
+            let all = processes(world);
+            all.into_iter()
+                .filter(|(word, rest)| word == "guard" && !rest.starts_with("--stand-by"))
+                .count()
+        };
+        until(
+            &format!("{point}: not four guardians but {:?}", processes(world)),
+            || guardians() == 4,
+        );
+        ok(
+            &world.run(&["destroy", STACK, "--yes"], None),
+            &format!("destroy after a kill at {point}"),
+        );
+        nothing_left(world, point);
+    }
+
+    fn nothing_left(world: &World, point: &str) {
+        until(&format!("{point}: still running: {:?}", processes(world)), || {
+            processes(world).is_empty()
+        });
+        assert!(!world.path().join(".wasmctl").exists(), "{point}: files are left");
+        assert!(!world.path().join(".env").exists(), "{point}: .env is left");
+    }
+
+    #[test]
+    fn a_deploy_killed_at_every_write_runs_everything_once() {
+        let points = at_every_write(
+            || World::new("resources: {}\n"),
+            &["deploy", STACK, "--yes"],
+            one_of_each,
+        );
+        println!("{STACK}, deploy: {points} points");
+        assert!(points > 10);
+    }
+
+    #[test]
+    fn a_destroy_killed_at_every_write_leaves_no_process() {
+        let prepare = || {
+            let world = World::new("resources: {}\n");
+            ok(&world.run(&["deploy", STACK, "--yes"], None), "the deploy");
+            world
+        };
+        let points = at_every_write(prepare, &["destroy", STACK, "--yes"], |world, point| {
+            ok(
+                &world.run(&["destroy", STACK, "--yes"], None),
+                &format!("destroy after a kill at {point}"),
+            );
+            nothing_left(world, point);
+        });
+        println!("{STACK}, destroy: {points} points");
+        assert!(points > 10);
+    }
+}

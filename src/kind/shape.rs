@@ -417,6 +417,15 @@ impl Shape {
     /// Fills in the defaults of fields that are not there, and drops those that are nothing.
     #[must_use]
     pub fn complete(&self, value: Value) -> Value {
+        if let Type::List(items) = &self.ty {
+            return match value {
+                Value::Known(Json::Array(known)) => {
+                    Value::list(known.into_iter().map(|item| items.complete(Value::Known(item))).collect())
+                }
+                Value::List(parts) => Value::list(parts.into_iter().map(|item| items.complete(item)).collect()),
+                other => other,
+            };
+        }
         let Some(fields) = self.fields() else { return value };
         let mut entries: BTreeMap<String, Value> = match value {
             Value::Map(entries) => entries,

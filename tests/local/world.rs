@@ -78,6 +78,7 @@ impl World {
         let attempt = Attempt {
             token,
             resumed: true,
+            secrets: &[],
             address,
         };
         self.kind(kind).create(inputs, attempt).await

@@ -22,10 +22,13 @@ fn main() {
     }
     let value = |name: &str, default: &str| {
         let at = arguments.iter().position(|word| word == name);
-        at.and_then(|at| arguments.get(at + 1).cloned()).unwrap_or_else(|| default.to_owned())
+        at.and_then(|at| arguments.get(at + 1).cloned())
+            .unwrap_or_else(|| default.to_owned())
     };
-    let sizes: Vec<usize> =
-        value("--sizes", "1000,10000,100000").split(',').filter_map(|size| size.parse().ok()).collect();
+    let sizes: Vec<usize> = value("--sizes", "1000,10000,100000")
+        .split(',')
+        .filter_map(|size| size.parse().ok())
+        .collect();
     let rounds: usize = value("--rounds", "3").parse().unwrap_or(3);
     let others: usize = value("--others", "1000").parse().unwrap_or(0);
     let wasmctl = env!("CARGO_BIN_EXE_wasmctl");
@@ -56,10 +59,17 @@ fn main() {
                 let version = text.lines().next().unwrap_or(tool).to_owned();
                 row(&version, "terraform_data", "independent", others, 1, |folder| {
                     write(&folder.join("main.tf"), &hcl(others));
-                    let init = Command::new(tool).arg("init").current_dir(folder).stdout(Stdio::null()).status();
+                    let init = Command::new(tool)
+                        .arg("init")
+                        .current_dir(folder)
+                        .stdout(Stdio::null())
+                        .status();
                     assert!(init.is_ok_and(|status| status.success()), "{tool} init");
                     let phase = |words: &[&str]| {
-                        std::iter::once(tool).chain(words.iter().copied()).map(str::to_owned).collect()
+                        std::iter::once(tool)
+                            .chain(words.iter().copied())
+                            .map(str::to_owned)
+                            .collect()
                     };
                     [
                         phase(&["plan", "-input=false"]),
@@ -80,9 +90,19 @@ fn values(shape: &str, size: usize) -> String {
     let mut text = String::from("name: s\nresources:\n");
     if shape == "pairs" {
         let keys: Vec<String> = (0..size / 2).map(|index| format!("k{index}")).collect();
-        let _ = writeln!(text, "  a: {{ type: std/value, for_each: \"{{{{ var.keys }}}}\", value: \"{{{{ each.key }}}}\" }}");
-        let _ = writeln!(text, "  b: {{ type: std/value, for_each: \"{{{{ var.keys }}}}\", value: \"{{{{ a[each.key].value }}}}\" }}");
-        let _ = writeln!(text, "variables:\n  keys:\n    type: list\n    default: [{}]", keys.join(", "));
+        let _ = writeln!(
+            text,
+            "  a: {{ type: std/value, for_each: \"{{{{ var.keys }}}}\", value: \"{{{{ each.key }}}}\" }}"
+        );
+        let _ = writeln!(
+            text,
+            "  b: {{ type: std/value, for_each: \"{{{{ var.keys }}}}\", value: \"{{{{ a[each.key].value }}}}\" }}"
+        );
+        let _ = writeln!(
+            text,
+            "variables:\n  keys:\n    type: list\n    default: [{}]",
+            keys.join(", ")
+        );
         return text;
     }
     for index in 0..size {
@@ -99,21 +119,38 @@ fn values(shape: &str, size: usize) -> String {
 fn files(size: usize) -> String {
     let mut text = String::from("name: s\nresources:\n");
     for index in 0..size {
-        let _ = writeln!(text, "  r{index}:\n    type: std/file\n    path: out/{}/{index}\n    content: \"{index}\"", index % 100);
+        let _ = writeln!(
+            text,
+            "  r{index}:\n    type: std/file\n    path: out/{}/{index}\n    content: \"{index}\"",
+            index % 100
+        );
     }
     text
 }
 
 fn hcl(size: usize) -> String {
     (0..size).fold(String::new(), |mut text, index| {
-        let _ = writeln!(text, "resource \"terraform_data\" \"r{index}\" {{\n  input = \"{index}\"\n}}");
+        let _ = writeln!(
+            text,
+            "resource \"terraform_data\" \"r{index}\" {{\n  input = \"{index}\"\n}}"
+        );
         text
     })
 }
 
 fn wasmctl_phases(wasmctl: &str) -> [Vec<String>; 4] {
-    let phase = |words: &[&str]| std::iter::once(wasmctl).chain(words.iter().copied()).map(str::to_owned).collect();
-    [phase(&["plan", "s"]), phase(&["deploy", "s", "--yes"]), phase(&["plan", "s"]), phase(&["destroy", "s", "--yes"])]
+    let phase = |words: &[&str]| {
+        std::iter::once(wasmctl)
+            .chain(words.iter().copied())
+            .map(str::to_owned)
+            .collect()
+    };
+    [
+        phase(&["plan", "s"]),
+        phase(&["deploy", "s", "--yes"]),
+        phase(&["plan", "s"]),
+        phase(&["destroy", "s", "--yes"]),
+    ]
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -137,10 +174,19 @@ fn row(tool: &str, kind: &str, shape: &str, size: usize, rounds: usize, set_up: 
         all.sort_by(f64::total_cmp);
         all[all.len() / 2]
     };
-    let walls: Vec<String> = costs.iter().map(|costs| format!("{:.2}", median(costs, |cost| cost.wall))).collect();
+    let walls: Vec<String> = costs
+        .iter()
+        .map(|costs| format!("{:.2}", median(costs, |cost| cost.wall)))
+        .collect();
     let cpu: f64 = costs.iter().map(|costs| median(costs, |cost| cost.cpu)).sum();
-    let peak = costs.iter().map(|costs| median(costs, |cost| cost.peak)).fold(0.0, f64::max);
-    println!("| {tool} | {kind} | {shape} | {size} | {} | {cpu:.2} | {peak:.0} |", walls.join(" | "));
+    let peak = costs
+        .iter()
+        .map(|costs| median(costs, |cost| cost.peak))
+        .fold(0.0, f64::max);
+    println!(
+        "| {tool} | {kind} | {shape} | {size} | {} | {cpu:.2} | {peak:.0} |",
+        walls.join(" | ")
+    );
 }
 
 /// Runs a command in a copy of this program, which has no other children.
@@ -153,10 +199,18 @@ fn measure(command: &[String], folder: &Path) -> Cost {
         .env("WASMCTL_DIR", folder)
         .output()
         .expect("a measurement");
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let text = String::from_utf8_lossy(&output.stdout);
     let numbers: Vec<f64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-    Cost { wall: numbers[0], cpu: numbers[1], peak: numbers[2] }
+    Cost {
+        wall: numbers[0],
+        cpu: numbers[1],
+        peak: numbers[2],
+    }
 }
 
 fn measure_child(command: &[String]) {

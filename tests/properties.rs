@@ -21,7 +21,13 @@ fn graph(most: usize) -> impl Strategy<Value = Vec<Vec<usize>>> {
         nodes
             .into_iter()
             .enumerate()
-            .map(|(node, picks)| if node == 0 { Vec::new() } else { picks.iter().map(|pick| pick.index(node)).collect() })
+            .map(|(node, picks)| {
+                if node == 0 {
+                    Vec::new()
+                } else {
+                    picks.iter().map(|pick| pick.index(node)).collect()
+                }
+            })
             .collect()
     })
 }
@@ -78,12 +84,23 @@ fn stack(after: &[Vec<usize>], salt: &[u8]) -> String {
                 _ => write!(words, " {{{{ n{need}['a'].value }}}}{{{{ n{need}.b.value }}}}"),
             };
         }
-        let first = if salt.is_multiple_of(5) { ", create_before_destroy: true" } else { "" };
+        let first = if salt.is_multiple_of(5) {
+            ", create_before_destroy: true"
+        } else {
+            ""
+        };
         let _ = match node % 3 {
             0 => writeln!(text, "  n{node}: {{ type: std/value, value: \"{words}\" }}"),
             // Every seventh salt moves the file, which replaces it.
-            1 => writeln!(text, "  n{node}: {{ type: std/file, path: \"out/{node}-{}\", content: \"{words}\"{first} }}", salt / 7),
-            _ => writeln!(text, "  n{node}: {{ type: std/value, for_each: [a, b], value: \"{{{{ each.key }}}} {words}\" }}"),
+            1 => writeln!(
+                text,
+                "  n{node}: {{ type: std/file, path: \"out/{node}-{}\", content: \"{words}\"{first} }}",
+                salt / 7
+            ),
+            _ => writeln!(
+                text,
+                "  n{node}: {{ type: std/value, for_each: [a, b], value: \"{{{{ each.key }}}} {words}\" }}"
+            ),
         };
     }
     text

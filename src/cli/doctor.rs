@@ -9,7 +9,7 @@ use super::args::DeploymentArgs;
 use super::{Context, Exit, Failure, run};
 use crate::engine::{self, Request, surgery};
 use crate::state::LastRun;
-use crate::ui::clean;
+use crate::ui::{clean, plural};
 use crate::{dotenv, providers};
 
 /// Find out what is missing, and the command that mends it
@@ -65,10 +65,10 @@ impl DoctorArgs {
         let mut findings = vec![Finding::good(
             "wasmctl",
             format!(
-                "{} with {} kinds of {} providers",
+                "{} with {} of {}",
                 env!("CARGO_PKG_VERSION"),
-                providers::KINDS.len(),
-                providers::PROVIDERS.len()
+                plural(providers::KINDS.len(), "kind"),
+                plural(providers::PROVIDERS.len(), "provider")
             ),
         )];
         findings.push(project(&root));
@@ -152,15 +152,14 @@ fn look_at(cx: &Context, request: &Request, findings: &mut Vec<Finding>) {
     };
     findings.push(Finding::good(
         what,
-        format!("{} resources declared", stack.resources.len()),
+        format!("{} declared", plural(stack.resources.len(), "resource")),
     ));
-    match surgery::holder(request) {
-        Ok(Some(holder)) => findings.push(Finding::bad(
+    if let Ok(Some(holder)) = surgery::holder(request) {
+        findings.push(Finding::bad(
             "lock",
             format!("{holder} is working on it"),
             Some(format!("wait for it, or stop it: `kill -INT {}`", holder.pid)),
-        )),
-        Ok(None) | Err(_) => {}
+        ));
     }
     match surgery::read(request) {
         Ok(state) if state.last_run == LastRun::Incomplete => findings.push(Finding::bad(
@@ -170,7 +169,11 @@ fn look_at(cx: &Context, request: &Request, findings: &mut Vec<Finding>) {
         )),
         Ok(state) => findings.push(Finding::good(
             "state",
-            format!("serial {}, {} resources recorded", state.serial, state.objects.len()),
+            format!(
+                "serial {}, {} recorded",
+                state.serial,
+                plural(state.objects.len(), "resource")
+            ),
         )),
         Err(engine::Error::Refused { .. }) => findings.push(Finding::good("state", "not deployed yet")),
         Err(error) => {
@@ -193,11 +196,12 @@ fn look_at(cx: &Context, request: &Request, findings: &mut Vec<Finding>) {
     names.sort_unstable();
     names.dedup();
     let what = format!("providers {}", names.join(", "));
-    let planned = run::runtime().map(|runtime| runtime.block_on(engine::plan(request, false, &|_| {})));
-    findings.push(match planned {
-        Ok(Ok(_)) => Finding::good(what, "can be used"),
-        Ok(Err(error)) => Finding::bad(what, error.to_string(), error.help()),
-        Err(failure) => Finding::bad(what, failure.diagnostics.to_string(), None),
+    findings.push(match run::plan_silently(cx, request) {
+        Ok(_) => Finding::good(what, "can be used"),
+        Err(failure) => {
+            let help = failure.diagnostics.0.first().and_then(|first| first.help.clone());
+            Finding::bad(what, failure.diagnostics.to_string(), help)
+        }
     });
 }
 

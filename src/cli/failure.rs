@@ -75,6 +75,16 @@ impl Context {
     }
 }
 
+#[cfg(feature = "serve")]
+impl From<crate::serve::Error> for Failure {
+    fn from(error: crate::serve::Error) -> Self {
+        Self {
+            diagnostics: Diagnostic::error("serve", error.to_string()).into(),
+            exit: Exit::NO,
+        }
+    }
+}
+
 impl From<Diagnostics> for Failure {
     fn from(diagnostics: Diagnostics) -> Self {
         Self {

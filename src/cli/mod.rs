@@ -5,7 +5,7 @@
 
 mod args;
 #[cfg(feature = "local")]
-pub mod balance;
+mod balance;
 mod completions;
 mod deploy;
 mod destroy;
@@ -15,9 +15,9 @@ mod environment;
 mod failure;
 mod graph;
 #[cfg(feature = "local")]
-pub mod guard;
+mod guard;
 #[cfg(feature = "serve")]
-pub mod inspect;
+mod inspect;
 mod kinds;
 mod man;
 mod output;
@@ -26,7 +26,7 @@ mod render;
 mod run;
 mod schema;
 #[cfg(feature = "serve")]
-pub mod serve;
+mod serve;
 mod stacks;
 mod state;
 mod status;
@@ -113,6 +113,16 @@ enum Command {
     Env(env::EnvArgs),
     State(state::StateArgs),
     Doctor(doctor::DoctorArgs),
+    #[cfg(feature = "serve")]
+    #[command(after_help = "Examples:
+  wasmctl serve hello.wasm
+  wasmctl serve hello.wasm --listen 127.0.0.1:9000 --dir ./data::/data:ro")]
+    Serve(Box<serve::ServeArgs>),
+    #[cfg(feature = "serve")]
+    #[command(after_help = "Examples:
+  wasmctl inspect hello.wasm
+  wasmctl inspect hello.wasm --json | jq .imports")]
+    Inspect(inspect::InspectArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -135,13 +145,18 @@ impl Command {
             Self::Env(_) => "env",
             Self::State(_) => "state",
             Self::Doctor(_) => "doctor",
+            #[cfg(feature = "serve")]
+            Self::Serve(_) => "serve",
+            #[cfg(feature = "serve")]
+            Self::Inspect(_) => "inspect",
             Self::Completions(_) => "completions",
             Self::Man(_) => "man",
         }
     }
 
-    fn run(self, cx: &Context) -> Result<Exit, Failure> {
-        match self {
+    /// Runs to the end and says how it went. What hosts others talks for itself.
+    fn run(self, cx: &Context) -> ExitCode {
+        let ended = match self {
             Self::Deploy(args) => args.run(cx),
             Self::Destroy(args) => args.run(cx),
             Self::Plan(args) => args.run(cx),
@@ -156,9 +171,18 @@ impl Command {
             Self::Env(args) => args.run(cx),
             Self::State(args) => args.run(cx),
             Self::Doctor(args) => args.run(cx),
+            #[cfg(feature = "serve")]
+            Self::Serve(args) => args.run(cx),
+            #[cfg(feature = "serve")]
+            Self::Inspect(args) => args.run(cx),
             Self::Completions(args) => args.run(cx),
             Self::Man(args) => args.run(cx),
+        };
+        let exit = ended.unwrap_or_else(|failure| failure.tell(cx));
+        if cx.printer.is_json() {
+            cx.json.close(exit.0);
         }
+        ExitCode::from(exit.0)
     }
 }
 
@@ -222,9 +246,5 @@ fn run() -> ExitCode {
         environment,
         dir: cli.dir,
     };
-    let exit = cli.command.run(&cx).unwrap_or_else(|failure| failure.tell(&cx));
-    if cx.printer.is_json() {
-        cx.json.close(exit.0);
-    }
-    ExitCode::from(exit.0)
+    cli.command.run(&cx)
 }

@@ -12,6 +12,7 @@ use crate::apply::Stop;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::engine::{self, Planned, Report, Request};
 use crate::event::Event;
+use crate::ui::Printer;
 use crate::ui::diff::{self, Detail};
 use crate::ui::human::Human;
 
@@ -73,6 +74,7 @@ impl<'a> Ears<'a> {
         }
     }
 
+    /// Tells about an event.
     pub(super) fn hear(&self, event: &Event) {
         if self.cx.printer.is_json() {
             self.cx.json.event(event);
@@ -95,19 +97,12 @@ impl<'a> Ears<'a> {
         let idle = !planned.has_changes();
         if printer.is_json() {
             cx.json.with(|mut out| diff::write_json(&mut out, &plan.actions));
-        } else if printer.talks() || (approval == Approval::Ask && !idle) {
-            if !planned.destroy || !idle {
-                let mut err = printer.err();
-                // Standard error takes no more: whoever approves beforehand need not see it.
-                let _ = diff::write_plan(
-                    &mut err,
-                    &plan.actions,
-                    &plan.counts,
-                    Detail::Fields,
-                    printer.err_look(),
-                );
-                let _ = err.finish();
-            }
+        } else if (printer.talks() || approval == Approval::Ask) && !(planned.destroy && idle) {
+            let mut err = printer.err();
+            let look = printer.err_look();
+            // Standard error takes no more: whoever approves beforehand need not see it.
+            let _ = diff::write_plan(&mut err, &plan.actions, &plan.counts, Detail::Fields, look);
+            let _ = err.finish();
         }
         if planned.plan.is_empty() || approval == Approval::Given {
             return true;
@@ -133,7 +128,7 @@ struct Signals {
 
 impl Signals {
     /// Must be called inside the runtime.
-    fn watch() -> Result<Self, Failure> {
+    fn watch(printer: Printer) -> Result<Self, Failure> {
         let problem = |error: std::io::Error| -> Failure {
             Diagnostic::error("system", format!("signals cannot be received: {error}")).into()
         };
@@ -148,7 +143,12 @@ impl Signals {
                     _ = interrupt.recv() => {}
                     _ = terminate.recv() => {}
                 }
-                if !is_begun.load(Ordering::SeqCst) || *sender.borrow() {
+                if !is_begun.load(Ordering::SeqCst) {
+                    printer.say("\nStopped: nothing was changed.");
+                    leave_at_once();
+                }
+                if *sender.borrow() {
+                    printer.say("\nStopped at once: the same command carries on.");
                     leave_at_once();
                 }
                 let _ = sender.send(true);
@@ -177,7 +177,7 @@ pub(super) fn change(
     let ears = Ears::new(cx, request);
     let runtime = runtime()?;
     let report: Result<Report, Failure> = runtime.block_on(async {
-        let signals = Signals::watch()?;
+        let signals = Signals::watch(cx.printer)?;
         let hear = |event: &Event| ears.hear(event);
         let mut asked = false;
         let mut approve = |planned: &Planned| {

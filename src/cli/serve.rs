@@ -1,14 +1,15 @@
 //! `wasmctl serve APP.wasm`: hosts a `wasi:http` component.
 
+use super::{Context, Exit, Failure};
 use crate::serve::units::{parse_duration, parse_size};
 use crate::serve::{self, AllowedHost, Folder, Limits, Listen, Options, Report, TlsFiles};
+use crate::ui::Verbosity;
 use clap::Args;
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,10 +20,20 @@ pub struct ServeArgs {
     #[arg(value_name = "APP.wasm", env = "WASMCTL_SERVE_APP")]
     pub app: PathBuf,
     /// Where to listen; port 0 takes a free one
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080", env = "WASMCTL_SERVE_LISTEN")]
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        default_value = "127.0.0.1:8080",
+        env = "WASMCTL_SERVE_LISTEN"
+    )]
     pub listen: String,
     /// A folder the guest sees; `:ro` forbids writing (repeatable)
-    #[arg(long, value_name = "HOST::GUEST[:ro]", env = "WASMCTL_SERVE_DIR", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "HOST::GUEST[:ro]",
+        env = "WASMCTL_SERVE_DIR",
+        value_delimiter = ','
+    )]
     pub dir: Vec<Folder>,
     /// A variable of the guest's environment, which holds nothing else (repeatable)
     #[arg(long = "env", value_name = "K=V", value_parser = pair, env = "WASMCTL_SERVE_ENV", value_delimiter = '\n')]
@@ -46,7 +57,12 @@ pub struct ServeArgs {
     #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = parse_size, env = "WASMCTL_SERVE_MAX_BODY")]
     pub max_body: u64,
     /// Requests in flight; more are answered with 503
-    #[arg(long, value_name = "N", default_value_t = 1_000, env = "WASMCTL_SERVE_MAX_CONCURRENT")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1_000,
+        env = "WASMCTL_SERVE_MAX_CONCURRENT"
+    )]
     pub max_concurrent: u32,
     /// CPUs the guest may use on average, such as 0.5
     #[arg(long, value_name = "F", env = "WASMCTL_SERVE_CPUS")]
@@ -69,9 +85,6 @@ pub struct ServeArgs {
     /// Requests one instance answers before a fresh one takes its place
     #[arg(long, value_name = "N", default_value_t = 1, env = "WASMCTL_SERVE_REUSE")]
     pub reuse: u32,
-    /// Report each request
-    #[arg(short, long, env = "WASMCTL_SERVE_VERBOSE")]
-    pub verbose: bool,
     /// Take the listening socket from standard input
     #[arg(long, hide = true, env = "WASMCTL_SERVE_LISTEN_FD0")]
     pub listen_fd0: bool,
@@ -89,44 +102,55 @@ pub struct ServeArgs {
 
 impl ServeArgs {
     /// Serves until told to stop.
-    #[must_use]
-    pub fn run(self) -> ExitCode {
-        let outcome = self.options().and_then(|options| {
-            let runtime = tokio::runtime::Builder::new_multi_thread()
-                // Guests that loop are polled a tick at a time; sockets must be looked at between few of them.
-                .event_interval(7)
-                .enable_all()
-                .build()
-                .map_err(|source| serve::Error::System { what: "starting the threads that serve", source })?;
-            let outcome = runtime.block_on(serve::run(options));
-            // What is still running was given its time.
-            runtime.shutdown_background();
-            outcome
-        });
-        match outcome {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                let _ = writeln!(std::io::stderr(), "error: {error}");
-                ExitCode::FAILURE
-            }
-        }
+    pub(super) fn run(self, cx: &Context) -> Result<Exit, Failure> {
+        self.serve(cx.printer.verbosity() == Verbosity::Verbose)?;
+        Ok(Exit::DONE)
     }
 
-    fn options(self) -> Result<Options, serve::Error> {
+    /// Serves until told to stop; the access log goes to standard error.
+    pub(super) fn serve(self, access_log: bool) -> Result<(), serve::Error> {
+        let options = self.options(access_log)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            // Guests that loop are polled a tick at a time; sockets must be looked at between few of them.
+            .event_interval(7)
+            .enable_all()
+            .build()
+            .map_err(|source| serve::Error::System {
+                what: "starting the threads that serve",
+                source,
+            })?;
+        let outcome = runtime.block_on(serve::run(options));
+        // What is still running was given its time.
+        runtime.shutdown_background();
+        outcome
+    }
+
+    fn options(self, access_log: bool) -> Result<Options, serve::Error> {
         let inherited = |what, source| serve::Error::System { what, source };
         let listen = if self.listen_fd0 {
-            let socket: OwnedFd = std::io::stdin().as_fd().try_clone_to_owned().map_err(|error| inherited("taking the socket from standard input", error))?;
+            let socket: OwnedFd = std::io::stdin()
+                .as_fd()
+                .try_clone_to_owned()
+                .map_err(|error| inherited("taking the socket from standard input", error))?;
             Listen::Inherited(TcpListener::from(socket))
         } else {
             Listen::Address(self.listen)
         };
         let control = if self.control_fd1 {
-            let socket: OwnedFd = std::io::stdout().as_fd().try_clone_to_owned().map_err(|error| inherited("taking the control line from standard output", error))?;
+            let socket: OwnedFd = std::io::stdout()
+                .as_fd()
+                .try_clone_to_owned()
+                .map_err(|error| inherited("taking the control line from standard output", error))?;
             Some(UnixStream::from(socket))
         } else {
             None
         };
-        let (app, stdout_is_ours) = (self.app.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned()), control.is_none());
+        let (app, stdout_is_ours) = (
+            self.app
+                .file_stem()
+                .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned()),
+            control.is_none(),
+        );
         let mut options = Options::new(self.app);
         options.listen = listen;
         options.folders = self.dir;
@@ -145,8 +169,11 @@ impl ServeArgs {
         options.keyvalue = self.keyvalue;
         options.cache = self.cache;
         options.watch = self.watch;
-        options.tls = self.tls_cert.zip(self.tls_key).map(|(certificate, key)| TlsFiles { certificate, key });
-        options.access_log = self.verbose;
+        options.tls = self
+            .tls_cert
+            .zip(self.tls_key)
+            .map(|(certificate, key)| TlsFiles { certificate, key });
+        options.access_log = access_log;
         options.control = control;
         options.idle = self.idle;
         #[cfg(feature = "local")]
@@ -173,7 +200,11 @@ fn print(app: &str, stdout_is_ours: bool, report: &Report) {
         Report::Listening { url } => writeln!(stderr, "listening on {url}"),
         Report::Guest { stream, line } => writeln!(stderr, "{app} {stream} | {line}"),
         Report::Note(text) => writeln!(stderr, "{text}"),
-        Report::Access { request, status, micros } => writeln!(stderr, "{status} {request} {micros}us"),
+        Report::Access {
+            request,
+            status,
+            micros,
+        } => writeln!(stderr, "{status} {request} {micros}us"),
     };
 }
 

@@ -211,10 +211,17 @@ fn show(cx: &Context, request: &Request, address: &ResourceId) -> Result<Exit, F
     let state = surgery::read(request)?;
     let Some(object) = state.objects.get(address) else {
         let known: Vec<String> = state.objects.keys().map(ToString::to_string).collect();
-        let near = did_you_mean(&address.to_string(), known.iter().map(String::as_str)).map_or_else(
-            || "`wasmctl state list` lists all addresses".to_owned(),
-            |near| format!("did you mean `{near}`?"),
-        );
+        let instances: Vec<String> = state
+            .objects
+            .keys()
+            .filter(|id| id.name == address.name)
+            .map(|id| format!("`{id}`"))
+            .collect();
+        let near = match did_you_mean(&address.to_string(), known.iter().map(String::as_str)) {
+            _ if !instances.is_empty() => format!("there are {}", instances.join(", ")),
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "`wasmctl state list` lists all addresses".to_owned(),
+        };
         return Err(
             Diagnostic::error("unknown-name", format!("nothing is recorded of `{address}`"))
                 .help(near)

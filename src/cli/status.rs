@@ -102,12 +102,12 @@ fn write(out: &mut impl Write, planned: &Planned, rows: &[Row], look: Look) -> i
             row.kind
         )?;
         let (word, detail) = health(&row.health, row.recorded);
-        let word = format!("{word:<8}");
         match &row.health {
             Health::Ready | Health::Computed => write!(out, "{}", paint.green(word))?,
             Health::Pending(_) | Health::Unseen => write!(out, "{}", paint.yellow(word))?,
             Health::Absent | Health::Broken(_) => write!(out, "{}", paint.red(word))?,
         }
+        let pad = " ".repeat(8_usize.saturating_sub(word.len()));
         let mut facts: Vec<String> = Vec::new();
         facts.extend(detail.map(|detail| clean(detail).into_owned()));
         if !row.declared {
@@ -118,8 +118,10 @@ fn write(out: &mut impl Write, planned: &Planned, rows: &[Row], look: Look) -> i
             facts.push(format!("changed outside wasmctl: {}", clean(&fields.join(", "))));
         }
         facts.extend(next(row.next).map(str::to_owned));
-        let facts = facts.join("; ");
-        writeln!(out, "{}{facts}", if facts.is_empty() { "" } else { "  " })?;
+        match facts.is_empty() {
+            true => writeln!(out)?,
+            false => writeln!(out, "{pad}  {}", facts.join("; "))?,
+        }
     }
     Ok(())
 }

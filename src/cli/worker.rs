@@ -1,7 +1,8 @@
-//! The commands that are processes of their own: they serve, and are started far more often by guardians than by people.
-//!
-//! They are told apart before the whole command line is built, which keeps a cold start short.
+//! The processes that guardians start: told apart before the whole command line is built, which keeps a
+//! cold start short.
 
+use std::ffi::OsStr;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -9,25 +10,31 @@ use clap::Parser;
 #[derive(Debug, Parser)]
 #[command(name = "wasmctl", version)]
 enum Worker {
-    Serve(super::serve::ServeArgs),
-    Inspect(super::inspect::InspectArgs),
+    Serve(Box<super::serve::ServeArgs>),
     #[cfg(feature = "local")]
-    #[command(hide = true)]
     Guard(super::guard::GuardArgs),
     #[cfg(feature = "local")]
-    #[command(hide = true)]
-    Balance(super::balance::BalanceArgs),
+    Balance(Box<super::balance::BalanceArgs>),
 }
 
-/// Runs the command if it is one of these.
+/// Runs the command if a guardian started it.
 pub(super) fn run() -> Option<ExitCode> {
-    let word = std::env::args().nth(1)?;
-    if !matches!(word.as_str(), "serve" | "inspect" | "guard" | "balance") {
+    let is = |word: Option<&OsStr>, name: &str| word.is_some_and(|word| word == name);
+    let first = std::env::args_os().nth(1);
+    let first = first.as_deref();
+    let hosted = is(first, "serve") && std::env::args_os().any(|word| word == "--control-fd1");
+    if !hosted && !is(first, "guard") && !is(first, "balance") {
         return None;
     }
     Some(match Worker::parse() {
-        Worker::Serve(args) => args.run(),
-        Worker::Inspect(args) => args.run(),
+        Worker::Serve(args) => match args.serve(false) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                // The log of the run folder.
+                let _ = writeln!(std::io::stderr(), "error: {error}");
+                ExitCode::FAILURE
+            }
+        },
         #[cfg(feature = "local")]
         Worker::Guard(args) => args.run(),
         #[cfg(feature = "local")]

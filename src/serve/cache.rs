@@ -23,8 +23,15 @@ impl Cache {
     /// # Errors
     /// [`Error::Cache`] when it cannot be made, or when it belongs to somebody else or others may write into it.
     pub(super) fn open(folder: &Path) -> Result<Self, Error> {
-        let wrong = |reason: String| Error::Cache { path: folder.into(), reason };
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| wrong(error.to_string()))?;
+        let wrong = |reason: String| Error::Cache {
+            path: folder.into(),
+            reason,
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(|error| wrong(error.to_string()))?;
         let meta = fs::metadata(folder).map_err(|error| wrong(error.to_string()))?;
         if !meta.is_dir() {
             return Err(wrong("it is not a folder".into()));
@@ -41,7 +48,14 @@ impl Cache {
     /// Takes a component's code from the cache, or compiles and keeps it. Also says whether it was there.
     ///
     /// A file that is damaged, or cannot be written, costs a compilation and is reported through `note`, nothing more.
-    pub(super) fn load(&self, engine: &Engine, what: &str, bytes: &[u8], sha256: &str, note: &dyn Fn(String)) -> Result<Component, Error> {
+    pub(super) fn load(
+        &self,
+        engine: &Engine,
+        what: &str,
+        bytes: &[u8],
+        sha256: &str,
+        note: &dyn Fn(String),
+    ) -> Result<Component, Error> {
         let path = self.path(engine, sha256);
         if path.exists() {
             match intact(&path).and_then(|()| precompiled::load(engine, &path).map_err(|error| format!("{error:#}"))) {
@@ -51,11 +65,17 @@ impl Cache {
         }
         let component = compile(engine, what, bytes)?;
         let kept = component.serialize().map_err(std::io::Error::other).and_then(|code| {
-            write(&checksum_path(&path), format!("{:08x}", crc32fast::hash(&code)).as_bytes())?;
+            write(
+                &checksum_path(&path),
+                format!("{:08x}", crc32fast::hash(&code)).as_bytes(),
+            )?;
             write(&path, &code)
         });
         if let Err(error) = kept {
-            note(format!("the compiled code could not be kept in {}: {error}", path.display()));
+            note(format!(
+                "the compiled code could not be kept in {}: {error}",
+                path.display()
+            ));
         }
         Ok(component)
     }
@@ -70,8 +90,13 @@ impl Cache {
 /// Whether the code is what was written: wasmtime checks the file's head, but a flipped bit in machine code would run.
 fn intact(path: &Path) -> Result<(), String> {
     let code = fs::read(path).map_err(|error| error.to_string())?;
-    let expected = fs::read_to_string(checksum_path(path)).map_err(|error| format!("its checksum cannot be read: {error}"))?;
-    if format!("{:08x}", crc32fast::hash(&code)) == expected { Ok(()) } else { Err("its checksum differs".into()) }
+    let expected =
+        fs::read_to_string(checksum_path(path)).map_err(|error| format!("its checksum cannot be read: {error}"))?;
+    if format!("{:08x}", crc32fast::hash(&code)) == expected {
+        Ok(())
+    } else {
+        Err("its checksum differs".into())
+    }
 }
 
 fn checksum_path(path: &Path) -> PathBuf {
@@ -80,7 +105,10 @@ fn checksum_path(path: &Path) -> PathBuf {
 
 /// Compiles without any cache.
 pub(super) fn compile(engine: &Engine, what: &str, bytes: &[u8]) -> Result<Component, Error> {
-    Component::from_binary(engine, bytes).map_err(|error| Error::Invalid { what: what.into(), reason: format!("{error:#}") })
+    Component::from_binary(engine, bytes).map_err(|error| Error::Invalid {
+        what: what.into(),
+        reason: format!("{error:#}"),
+    })
 }
 
 /// Writes beside the target and renames, so that no reader ever sees half a file.
@@ -88,7 +116,12 @@ fn write(path: &Path, code: &[u8]) -> std::io::Result<()> {
     let mut aside = path.as_os_str().to_owned();
     aside.push(format!(".{}.tmp", std::process::id()));
     let result = (|| {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&aside)?;
         file.write_all(code)?;
         // Half a file after a power cut would be found by its checksum only when wasmtime looks at it; better none.
         file.sync_all()?;

@@ -25,10 +25,16 @@ pub(super) struct Events(Option<Arc<tokio::sync::Mutex<OwnedWriteHalf>>>);
 impl Control {
     /// Takes over one end of a socket pair.
     pub(super) fn new(stream: StdStream) -> Result<Self, Error> {
-        let wrong = |source| Error::System { what: "the control line is no socket", source };
+        let wrong = |source| Error::System {
+            what: "the control line is no socket",
+            source,
+        };
         stream.set_nonblocking(true).map_err(wrong)?;
         let (read, write) = UnixStream::from_std(stream).map_err(wrong)?.into_split();
-        Ok(Self { read, write: Arc::new(tokio::sync::Mutex::new(write)) })
+        Ok(Self {
+            read,
+            write: Arc::new(tokio::sync::Mutex::new(write)),
+        })
     }
 
     /// The sending side of a line, or one that sends nothing.

@@ -39,7 +39,11 @@ pub(super) fn build(needs: &StartNeeds, limits: &Limits) -> Result<Built, Error>
     let mut config = common();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(needs, limits)));
     match Engine::new(&config) {
-        Ok(engine) => Ok(Built { engine, allocation: Allocation::Pooling, fallback: None }),
+        Ok(engine) => Ok(Built {
+            engine,
+            allocation: Allocation::Pooling,
+            fallback: None,
+        }),
         Err(error) => on_demand(&error.root_cause().to_string()),
     }
 }
@@ -48,9 +52,16 @@ pub(super) fn build(needs: &StartNeeds, limits: &Limits) -> Result<Built, Error>
 pub(super) fn on_demand(reason: &str) -> Result<Built, Error> {
     let mut config = common();
     // Without these every linear memory would still reserve 4 GiB of addresses.
-    config.memory_reservation(0).memory_reservation_for_growth(1 << 20).memory_guard_size(0);
+    config
+        .memory_reservation(0)
+        .memory_reservation_for_growth(1 << 20)
+        .memory_guard_size(0);
     let engine = Engine::new(&config).map_err(|error| Error::Engine(format!("{error:#}")))?;
-    Ok(Built { engine, allocation: Allocation::OnDemand, fallback: Some(reason.to_owned()) })
+    Ok(Built {
+        engine,
+        allocation: Allocation::OnDemand,
+        fallback: Some(reason.to_owned()),
+    })
 }
 
 /// Builds an engine that compiles for [`build`]'s engines but never runs anything, so it reserves nothing.
@@ -61,7 +72,12 @@ pub(super) fn compiler() -> Result<Engine, Error> {
 /// What all engines share, and with it what precompiled code depends on.
 fn common() -> Config {
     let mut config = Config::new();
-    config.wasm_component_model(true).epoch_interruption(true).memory_init_cow(true).max_wasm_stack(512 << 10).async_stack_size(1 << 20);
+    config
+        .wasm_component_model(true)
+        .epoch_interruption(true)
+        .memory_init_cow(true)
+        .max_wasm_stack(512 << 10)
+        .async_stack_size(1 << 20);
     config
 }
 
@@ -71,7 +87,9 @@ fn pool(needs: &StartNeeds, limits: &Limits) -> PoolingAllocationConfig {
     let total = |each: u32| each.max(1).saturating_mul(count).saturating_add(each.max(8));
     let memory = usize::try_from(limits.memory.max(WASM_PAGE).next_multiple_of(WASM_PAGE)).unwrap_or(usize::MAX);
     let elements = usize::try_from(needs.largest_table.max(20_000)).unwrap_or(usize::MAX);
-    let kept = (needs.largest_memory + GROWTH_KEPT).min(KEPT_AT_MOST).min(limits.memory.max(WASM_PAGE));
+    let kept = (needs.largest_memory + GROWTH_KEPT)
+        .min(KEPT_AT_MOST)
+        .min(limits.memory.max(WASM_PAGE));
     let kept = usize::try_from(kept).unwrap_or(usize::MAX);
     let table_kept = usize::try_from(needs.largest_table.saturating_mul(8).clamp(4 << 10, 1 << 20)).unwrap_or(4 << 10);
 
@@ -91,7 +109,11 @@ fn pool(needs: &StartNeeds, limits: &Limits) -> PoolingAllocationConfig {
         .table_keep_resident(table_kept);
     // Linux 6.7 and later can tell which pages were written, so that only those are reset. For a guest of one or two
     // pages asking costs more than resetting them all.
-    pool.pagemap_scan(if needs.largest_memory > PAGEMAP_WORTH { Enabled::Auto } else { Enabled::No });
+    pool.pagemap_scan(if needs.largest_memory > PAGEMAP_WORTH {
+        Enabled::Auto
+    } else {
+        Enabled::No
+    });
     pool
 }
 

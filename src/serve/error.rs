@@ -43,7 +43,9 @@ pub enum Error {
         reason: String,
     },
     /// A component that answers no HTTP requests.
-    #[error("{what} does not export wasi:http/incoming-handler@0.2, so it cannot answer HTTP requests (it exports: {exports})")]
+    #[error(
+        "{what} does not export wasi:http/incoming-handler@0.2, so it cannot answer HTTP requests (it exports: {exports})"
+    )]
     NotHttp {
         /// The file.
         what: String,
@@ -59,7 +61,9 @@ pub enum Error {
         reason: String,
     },
     /// The component needs more memory at start than it may have at all.
-    #[error("{what} needs {needs} of memory to start, but --max-memory is {limit}; raise --max-memory or build the guest with a smaller initial memory")]
+    #[error(
+        "{what} needs {needs} of memory to start, but --max-memory is {limit}; raise --max-memory or build the guest with a smaller initial memory"
+    )]
     TooMuchMemory {
         /// The file.
         what: String,

@@ -3,6 +3,7 @@
 use super::keyvalue;
 use super::options::Options;
 use super::outbound::{Hooks, Outbound};
+use super::run::Flags;
 use super::talk::{GuestOutput, Talk};
 use super::{Error, Folder};
 use std::sync::Arc;
@@ -27,7 +28,10 @@ impl Surroundings {
     /// Opens and checks all that the options name.
     pub(super) fn new(options: &Options, talk: Talk) -> Result<Self, Error> {
         for folder in &options.folders {
-            std::fs::read_dir(&folder.host).map_err(|source| Error::Folder { path: folder.host.clone(), source })?;
+            std::fs::read_dir(&folder.host).map_err(|source| Error::Folder {
+                path: folder.host.clone(),
+                source,
+            })?;
         }
         Ok(Self {
             env: options.env.clone(),
@@ -46,9 +50,14 @@ impl Surroundings {
             .stdout(GuestOutput::new(self.talk.clone(), "stdout"))
             .stderr(GuestOutput::new(self.talk.clone(), "stderr"));
         for folder in &self.folders {
-            let access = if folder.read_only { FsPerms::ReadOnly } else { FsPerms::ReadWrite };
+            let access = if folder.read_only {
+                FsPerms::ReadOnly
+            } else {
+                FsPerms::ReadWrite
+            };
             if let Err(error) = wasi.preopened_dir(&folder.host, &folder.guest, access) {
-                self.talk.note(format!("the guest does not see {}: {error:#}", folder.host.display()));
+                self.talk
+                    .note(format!("the guest does not see {}: {error:#}", folder.host.display()));
             }
         }
         wasi.build()
@@ -63,6 +72,8 @@ pub(super) struct Guest {
     http: WasiHttpCtx,
     hooks: Hooks,
     pub(super) memory: MemoryAccount,
+    /// Of the request being answered.
+    pub(super) flags: Option<Arc<Flags>>,
     around: Arc<Surroundings>,
 }
 
@@ -73,7 +84,12 @@ impl Guest {
             wasi: None,
             http: WasiHttpCtx::new(),
             hooks: Hooks(Arc::clone(&around.outbound)),
-            memory: MemoryAccount { used: 0, limit: around.memory, refused: false },
+            memory: MemoryAccount {
+                used: 0,
+                limit: around.memory,
+                refused: false,
+            },
+            flags: None,
             around,
         }
     }
@@ -88,13 +104,20 @@ impl Guest {
 
 impl WasiView for Guest {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: self.wasi.get_or_insert_with(|| self.around.wasi()), table: &mut self.table }
+        WasiCtxView {
+            ctx: self.wasi.get_or_insert_with(|| self.around.wasi()),
+            table: &mut self.table,
+        }
     }
 }
 
 impl WasiHttpView for Guest {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.hooks }
+        WasiHttpCtxView {
+            ctx: &mut self.http,
+            table: &mut self.table,
+            hooks: &mut self.hooks,
+        }
     }
 }
 
@@ -104,7 +127,10 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     wasmtime_wasi_config::add_to_linker(&mut linker, |guest: &mut Guest| WasiConfig::from(&guest.around.config))?;
-    keyvalue::add_to_linker(&mut linker, |guest: &mut Guest| keyvalue::View { database: &guest.around.keyvalue, table: &mut guest.table })?;
+    keyvalue::add_to_linker(&mut linker, |guest: &mut Guest| keyvalue::View {
+        database: &guest.around.keyvalue,
+        table: &mut guest.table,
+    })?;
     Ok(linker)
 }
 

@@ -3,7 +3,7 @@
 use super::cache::Cache;
 use super::guest::Surroundings;
 use super::options::{Options, Report};
-use super::run::{AnswerBody, Failure, Progress, Run};
+use super::run::{self, AnswerBody, Failure, Progress, Run};
 use super::talk::Talk;
 use super::ticker::Ticker;
 use super::turns::Turns;
@@ -15,7 +15,7 @@ use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::task::{Context, Poll, ready};
+use std::task::{Poll, ready};
 use std::time::Instant;
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 
@@ -71,12 +71,18 @@ impl Host {
         check(options)?;
         let guests = Arc::new(AtomicUsize::new(0));
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let ticker = Ticker::start(Arc::clone(&guests)).map_err(|source| Error::System { what: "starting the epoch thread", source })?;
+        let ticker = Ticker::start(Arc::clone(&guests)).map_err(|source| Error::System {
+            what: "starting the epoch thread",
+            source,
+        })?;
         let cache = options.cache.as_deref().map(Cache::open).transpose()?.map(Arc::new);
         // The component first: its errors are the likelier ones, and they should not cost an open key-value file.
         let bytes = read(&options.component)?;
         let around = Arc::new(Surroundings::new(options, talk.clone())?);
-        let source = Source { what: options.component.display().to_string(), bytes };
+        let source = Source {
+            what: options.component.display().to_string(),
+            bytes,
+        };
         let version = Version::load(source, &options.limits, cache.clone(), &around, &ticker).await?;
         let shared = Shared {
             limits: options.limits.clone(),
@@ -123,8 +129,18 @@ impl Host {
         if super::inspect::sha256(&bytes) == self.sha256() {
             return Ok(None);
         }
-        let source = Source { what: self.component.display().to_string(), bytes };
-        let version = Version::load(source, &self.shared.limits, self.cache.clone(), &self.around, &self.shared.ticker).await?;
+        let source = Source {
+            what: self.component.display().to_string(),
+            bytes,
+        };
+        let version = Version::load(
+            source,
+            &self.shared.limits,
+            self.cache.clone(),
+            &self.around,
+            &self.shared.ticker,
+        )
+        .await?;
         let sha256 = version.sha256.clone();
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(version);
         Ok(Some(sha256))
@@ -135,17 +151,34 @@ impl Host {
     }
 
     /// Answers one request. Never fails: what goes wrong becomes an answer.
-    pub(super) async fn answer(&self, request: http::Request<Incoming>, scheme: Scheme) -> Result<http::Response<AnswerBody>, Infallible> {
-        let line = self.access_log.then(|| (format!("{} {}", request.method(), request.uri()), Instant::now()));
-        let response = self.try_answer(request, scheme).await.unwrap_or_else(|(failure, path)| self.apologise(&failure, &path));
+    pub(super) async fn answer(
+        &self,
+        request: http::Request<Incoming>,
+        scheme: Scheme,
+    ) -> Result<http::Response<AnswerBody>, Infallible> {
+        let line = self
+            .access_log
+            .then(|| (format!("{} {}", request.method(), request.uri()), Instant::now()));
+        let response = self
+            .try_answer(request, scheme)
+            .await
+            .unwrap_or_else(|(failure, path)| self.apologise(&failure, &path));
         if let Some((request, since)) = line {
             let micros = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX);
-            self.shared.talk.say(Report::Access { request, status: response.status().as_u16(), micros });
+            self.shared.talk.say(Report::Access {
+                request,
+                status: response.status().as_u16(),
+                micros,
+            });
         }
         Ok(response)
     }
 
-    async fn try_answer(&self, mut request: http::Request<Incoming>, scheme: Scheme) -> Result<http::Response<AnswerBody>, (Failure, String)> {
+    async fn try_answer(
+        &self,
+        mut request: http::Request<Incoming>,
+        scheme: Scheme,
+    ) -> Result<http::Response<AnswerBody>, (Failure, String)> {
         if let Err(failure) = self.acceptable(&mut request) {
             return Err((failure, named(&request)));
         }
@@ -155,19 +188,23 @@ impl Host {
         let uri = (request.method().clone(), request.uri().clone());
         let name = || format!("{} {}", uri.0, uri.1.path());
         let mut run = Run::new(self.version(), request, scheme, Arc::clone(&self.shared), in_flight);
-        let mut respond = |cx: &mut Context<'_>| match ready!(run.poll_answer(cx)) {
-            Ok(Progress::Done(response)) => {
-                let (parts, body) = response.into_parts();
-                let whole = AnswerBody::whole(body, cx).map(|body| Ok(http::Response::from_parts(parts, body)));
-                Poll::Ready(whole.map_err(|error| Failure::Refused(format!("{error:?}"))))
-            }
-            Ok(Progress::Head(response)) => Poll::Ready(Ok(Err(response))),
-            Err(failure) => Poll::Ready(Err(failure)),
-        };
-        match std::future::poll_fn(&mut respond).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(response)) => Ok(run.stream(response, name())),
-            Err(failure) => Err((failure, name())),
+        let answer = std::future::poll_fn(|cx| {
+            Poll::Ready(match ready!(run.poll_answer(cx)) {
+                Ok(Progress::Done(response)) => {
+                    let (parts, body) = response.into_parts();
+                    match AnswerBody::whole(body, cx) {
+                        Ok(body) => Answer::Whole(http::Response::from_parts(parts, body)),
+                        Err(error) => Answer::None(Failure::Refused(format!("{error:?}"))),
+                    }
+                }
+                Ok(Progress::Head(response)) => Answer::Begun(response),
+                Err(failure) => Answer::None(failure),
+            })
+        });
+        match answer.await {
+            Answer::Whole(response) => Ok(response),
+            Answer::Begun(response) => Ok(run.stream(response, name())),
+            Answer::None(failure) => Err((failure, name())),
         }
     }
 
@@ -183,7 +220,9 @@ impl Host {
             None if has_host => Ok(()),
             None if request.version() < http::Version::HTTP_11 => {
                 // HTTP/1.0 knows no host, a guest must have one.
-                request.headers_mut().insert(header::HOST, HeaderValue::from_static("localhost"));
+                request
+                    .headers_mut()
+                    .insert(header::HOST, HeaderValue::from_static("localhost"));
                 Ok(())
             }
             None => Err(Failure::Malformed("it has no host header".into())),
@@ -203,10 +242,26 @@ impl Host {
         }
         let mut response = text(status, format!("{failure}\n"));
         if close {
-            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            response
+                .headers_mut()
+                .insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
+}
+
+/// What a guest has come up with.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it lives for one statement; a box would cost every request an allocation"
+)]
+enum Answer {
+    /// All of the answer.
+    Whole(http::Response<AnswerBody>),
+    /// Its head.
+    Begun(run::Response),
+    /// Nothing.
+    None(Failure),
 }
 
 fn named(request: &http::Request<Incoming>) -> String {
@@ -214,21 +269,32 @@ fn named(request: &http::Request<Incoming>) -> String {
 }
 
 fn busy() -> http::Response<AnswerBody> {
-    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "as many requests as allowed are in flight; try again\n".into());
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    let mut response = text(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "as many requests as allowed are in flight; try again\n".into(),
+    );
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     response
 }
 
 fn text(status: StatusCode, body: String) -> http::Response<AnswerBody> {
     let mut response = http::Response::new(AnswerBody::text(body));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
     response
 }
 
 /// Reads a component file.
 pub(super) fn read(path: &std::path::Path) -> Result<Vec<u8>, Error> {
-    std::fs::read(path).map_err(|source| Error::Read { path: path.into(), source })
+    std::fs::read(path).map_err(|source| Error::Read {
+        path: path.into(),
+        source,
+    })
 }
 
 /// Refuses options that make no sense.

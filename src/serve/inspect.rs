@@ -5,7 +5,8 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 use wasmparser::{
-    ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind, Encoding, Instance, Parser, Payload,
+    ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind, Encoding, Instance, Parser,
+    Payload,
 };
 
 /// What [`inspect`] found out.
@@ -73,14 +74,62 @@ pub struct HostVerdict {
 /// From the sources of wasmtime 48, Spin 4.0 and wasmCloud 2.7: they implement different drafts of
 /// `wasi:keyvalue` and `wasi:config`, which is why the version is part of the prefix.
 const HOSTS: &[(&str, &[&str])] = &[
-    ("wasmctl serve", &["wasi:http/", "wasi:keyvalue/store@0.2.0-draft", "wasi:keyvalue/atomics@0.2.0-draft", "wasi:keyvalue/batch@0.2.0-draft", "wasi:config/store@0.2.0-rc.1"]),
-    ("wasmtime serve", &["wasi:http/", "wasi:keyvalue/store@0.2.0-draft", "wasi:keyvalue/atomics@0.2.0-draft", "wasi:keyvalue/batch@0.2.0-draft", "wasi:config/store@0.2.0-rc.1"]),
-    ("Spin", &["wasi:http/", "wasi:keyvalue/store@0.2.0-draft2", "wasi:keyvalue/atomics@0.2.0-draft2", "wasi:keyvalue/batch@0.2.0-draft2", "wasi:config/store@0.2.0-draft-2024-09-27", "fermyon:spin/", "spin:"]),
-    ("wasmCloud", &["wasi:http/", "wasi:keyvalue/store@0.2.0-draft", "wasi:keyvalue/atomics@0.2.0-draft", "wasi:keyvalue/batch@0.2.0-draft", "wasi:config/store@0.2.0-rc.1", "wasi:blobstore/", "wasi:logging/", "wasmcloud:"]),
+    (
+        "wasmctl serve",
+        &[
+            "wasi:http/",
+            "wasi:keyvalue/store@0.2.0-draft",
+            "wasi:keyvalue/atomics@0.2.0-draft",
+            "wasi:keyvalue/batch@0.2.0-draft",
+            "wasi:config/store@0.2.0-rc.1",
+        ],
+    ),
+    (
+        "wasmtime serve",
+        &[
+            "wasi:http/",
+            "wasi:keyvalue/store@0.2.0-draft",
+            "wasi:keyvalue/atomics@0.2.0-draft",
+            "wasi:keyvalue/batch@0.2.0-draft",
+            "wasi:config/store@0.2.0-rc.1",
+        ],
+    ),
+    (
+        "Spin",
+        &[
+            "wasi:http/",
+            "wasi:keyvalue/store@0.2.0-draft2",
+            "wasi:keyvalue/atomics@0.2.0-draft2",
+            "wasi:keyvalue/batch@0.2.0-draft2",
+            "wasi:config/store@0.2.0-draft-2024-09-27",
+            "fermyon:spin/",
+            "spin:",
+        ],
+    ),
+    (
+        "wasmCloud",
+        &[
+            "wasi:http/",
+            "wasi:keyvalue/store@0.2.0-draft",
+            "wasi:keyvalue/atomics@0.2.0-draft",
+            "wasi:keyvalue/batch@0.2.0-draft",
+            "wasi:config/store@0.2.0-rc.1",
+            "wasi:blobstore/",
+            "wasi:logging/",
+            "wasmcloud:",
+        ],
+    ),
 ];
 
 /// The packages every one of [`HOSTS`] offers in its 0.2 form.
-const EVERYWHERE: &[&str] = &["wasi:cli/", "wasi:io/", "wasi:clocks/", "wasi:random/", "wasi:filesystem/", "wasi:sockets/"];
+const EVERYWHERE: &[&str] = &[
+    "wasi:cli/",
+    "wasi:io/",
+    "wasi:clocks/",
+    "wasi:random/",
+    "wasi:filesystem/",
+    "wasi:sockets/",
+];
 
 /// Reads what `bytes` imports, exports and needs; `what` names them in messages.
 ///
@@ -89,22 +138,49 @@ const EVERYWHERE: &[&str] = &["wasi:cli/", "wasi:io/", "wasi:clocks/", "wasi:ran
 pub fn inspect(what: &str, bytes: &[u8]) -> Result<Inspection, Error> {
     let mut found = walk(what, bytes)?;
     found.imports.retain(|name| !name.is_empty());
-    let is_http = found.exports.iter().any(|name| is_version_0_2(name, "wasi:http/incoming-handler"));
+    let is_http = found
+        .exports
+        .iter()
+        .any(|name| is_version_0_2(name, "wasi:http/incoming-handler"));
     let needs: BTreeSet<String> = found
         .imports
         .iter()
-        .map(|name| name.split_once('/').map_or(name.as_str(), |(package, _)| package).to_owned())
-        .filter(|package| !matches!(package.as_str(), "wasi:io" | "wasi:http" | "wasi:cli" | "wasi:clocks" | "wasi:random"))
-        .chain(found.imports.iter().any(|name| name.starts_with("wasi:http/outgoing-handler")).then(|| "wasi:http/outgoing-handler".to_owned()))
+        .map(|name| {
+            name.split_once('/')
+                .map_or(name.as_str(), |(package, _)| package)
+                .to_owned()
+        })
+        .filter(|package| {
+            !matches!(
+                package.as_str(),
+                "wasi:io" | "wasi:http" | "wasi:cli" | "wasi:clocks" | "wasi:random"
+            )
+        })
+        .chain(
+            found
+                .imports
+                .iter()
+                .any(|name| name.starts_with("wasi:http/outgoing-handler"))
+                .then(|| "wasi:http/outgoing-handler".to_owned()),
+        )
         .collect();
     let hosts = HOSTS
         .iter()
         .map(|&(host, offers)| {
-            let mut missing: Vec<String> = found.imports.iter().filter(|name| !offered(name, offers)).cloned().collect();
+            let mut missing: Vec<String> = found
+                .imports
+                .iter()
+                .filter(|name| !offered(name, offers))
+                .cloned()
+                .collect();
             if !is_http {
                 missing.push("it exports no wasi:http/incoming-handler@0.2".into());
             }
-            HostVerdict { host, runs: missing.is_empty(), missing }
+            HostVerdict {
+                host,
+                runs: missing.is_empty(),
+                missing,
+            }
         })
         .collect();
     Ok(Inspection {
@@ -123,22 +199,34 @@ pub fn inspect(what: &str, bytes: &[u8]) -> Result<Inspection, Error> {
 #[must_use]
 pub(super) fn sha256(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    Sha256::digest(bytes)
+        .iter()
+        .fold(String::with_capacity(64), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
 }
 
 fn is_version_0_2(name: &str, interface: &str) -> bool {
-    name.strip_prefix(interface).is_some_and(|rest| rest.starts_with("@0.2.") && !rest.contains('-'))
+    name.strip_prefix(interface)
+        .is_some_and(|rest| rest.starts_with("@0.2.") && !rest.contains('-'))
 }
 
 fn offered(name: &str, offers: &[&str]) -> bool {
-    let stable = || name.split_once('@').is_some_and(|(_, version)| version.starts_with("0.2.") && !version.contains('-'));
-    if EVERYWHERE.iter().chain(&["wasi:http/"]).any(|prefix| name.starts_with(prefix)) {
+    let stable = || {
+        name.split_once('@')
+            .is_some_and(|(_, version)| version.starts_with("0.2.") && !version.contains('-'))
+    };
+    if EVERYWHERE
+        .iter()
+        .chain(&["wasi:http/"])
+        .any(|prefix| name.starts_with(prefix))
+    {
         return stable();
     }
-    offers.iter().any(|offer| name == *offer || ((offer.ends_with('/') || offer.ends_with(':')) && name.starts_with(offer)))
+    offers
+        .iter()
+        .any(|offer| name == *offer || ((offer.ends_with('/') || offer.ends_with(':')) && name.starts_with(offer)))
 }
 
 /// One component while its sections are read.
@@ -158,19 +246,37 @@ enum Open {
 
 fn walk(what: &str, bytes: &[u8]) -> Result<Level, Error> {
     if !bytes.starts_with(b"\0asm") {
-        return Err(Error::NotWasm { what: what.into(), found: describe(bytes) });
+        return Err(Error::NotWasm {
+            what: what.into(),
+            found: describe(bytes),
+        });
     }
-    let invalid = |error: wasmparser::BinaryReaderError| Error::Invalid { what: what.into(), reason: error.to_string() };
+    let invalid = |error: wasmparser::BinaryReaderError| Error::Invalid {
+        what: what.into(),
+        reason: error.to_string(),
+    };
     let mut open: Vec<Open> = Vec::new();
     for payload in Parser::new(0).parse_all(bytes) {
         match payload.map_err(invalid)? {
-            Payload::Version { encoding: Encoding::Module, .. } if open.is_empty() => {
+            Payload::Version {
+                encoding: Encoding::Module,
+                ..
+            } if open.is_empty() => {
                 return Err(Error::CoreModule { what: what.into() });
             }
-            Payload::Version { encoding: Encoding::Module, .. } => {
-                open.push(Open::Module(StartNeeds { instances: 1, ..StartNeeds::default() }));
+            Payload::Version {
+                encoding: Encoding::Module,
+                ..
+            } => {
+                open.push(Open::Module(StartNeeds {
+                    instances: 1,
+                    ..StartNeeds::default()
+                }));
             }
-            Payload::Version { encoding: Encoding::Component, .. } => open.push(Open::Component(Level::default())),
+            Payload::Version {
+                encoding: Encoding::Component,
+                ..
+            } => open.push(Open::Component(Level::default())),
             Payload::End(_) => match (open.pop(), open.last_mut()) {
                 (Some(Open::Module(needs)), Some(Open::Component(parent))) => parent.modules.push(needs),
                 (Some(Open::Component(level)), Some(Open::Component(parent))) => parent.components.push(level.needs),
@@ -185,7 +291,10 @@ fn walk(what: &str, bytes: &[u8]) -> Result<Level, Error> {
             },
         }
     }
-    Err(Error::Invalid { what: what.into(), reason: "it ends too early".into() })
+    Err(Error::Invalid {
+        what: what.into(),
+        reason: "it ends too early".into(),
+    })
 }
 
 fn module_section(needs: &mut StartNeeds, payload: Payload<'_>) -> wasmparser::Result<()> {
@@ -212,7 +321,9 @@ fn module_section(needs: &mut StartNeeds, payload: Payload<'_>) -> wasmparser::R
 }
 
 fn component_section(open: &mut [Open], payload: Payload<'_>) -> wasmparser::Result<()> {
-    let Some((Open::Component(level), outer)) = open.split_last_mut() else { return Ok(()) };
+    let Some((Open::Component(level), outer)) = open.split_last_mut() else {
+        return Ok(());
+    };
     match payload {
         Payload::ComponentImportSection(imports) => {
             for import in imports {
@@ -240,16 +351,32 @@ fn component_section(open: &mut [Open], payload: Payload<'_>) -> wasmparser::Res
         Payload::ComponentAliasSection(aliases) => {
             for alias in aliases {
                 match alias? {
-                    ComponentAlias::Outer { kind: ComponentOuterAliasKind::CoreModule, count, index } => {
-                        let needs = outer_level(level, outer, count).and_then(|l| l.modules.get(index as usize).copied());
+                    ComponentAlias::Outer {
+                        kind: ComponentOuterAliasKind::CoreModule,
+                        count,
+                        index,
+                    } => {
+                        let needs =
+                            outer_level(level, outer, count).and_then(|l| l.modules.get(index as usize).copied());
                         level.modules.push(needs.unwrap_or_default());
                     }
-                    ComponentAlias::Outer { kind: ComponentOuterAliasKind::Component, count, index } => {
-                        let needs = outer_level(level, outer, count).and_then(|l| l.components.get(index as usize).copied());
+                    ComponentAlias::Outer {
+                        kind: ComponentOuterAliasKind::Component,
+                        count,
+                        index,
+                    } => {
+                        let needs =
+                            outer_level(level, outer, count).and_then(|l| l.components.get(index as usize).copied());
                         level.components.push(needs.unwrap_or_default());
                     }
-                    ComponentAlias::InstanceExport { kind: ComponentExternalKind::Module, .. } => level.modules.push(StartNeeds::default()),
-                    ComponentAlias::InstanceExport { kind: ComponentExternalKind::Component, .. } => level.components.push(StartNeeds::default()),
+                    ComponentAlias::InstanceExport {
+                        kind: ComponentExternalKind::Module,
+                        ..
+                    } => level.modules.push(StartNeeds::default()),
+                    ComponentAlias::InstanceExport {
+                        kind: ComponentExternalKind::Component,
+                        ..
+                    } => level.components.push(StartNeeds::default()),
                     _ => {}
                 }
             }
@@ -257,14 +384,22 @@ fn component_section(open: &mut [Open], payload: Payload<'_>) -> wasmparser::Res
         Payload::InstanceSection(instances) => {
             for instance in instances {
                 if let Instance::Instantiate { module_index, .. } = instance? {
-                    level.needs.add(level.modules.get(module_index as usize).copied().unwrap_or_default());
+                    level
+                        .needs
+                        .add(level.modules.get(module_index as usize).copied().unwrap_or_default());
                 }
             }
         }
         Payload::ComponentInstanceSection(instances) => {
             for instance in instances {
                 if let ComponentInstance::Instantiate { component_index, .. } = instance? {
-                    level.needs.add(level.components.get(component_index as usize).copied().unwrap_or_default());
+                    level.needs.add(
+                        level
+                            .components
+                            .get(component_index as usize)
+                            .copied()
+                            .unwrap_or_default(),
+                    );
                 }
             }
         }
@@ -301,7 +436,10 @@ fn describe(bytes: &[u8]) -> String {
                 Ok(text) if text.trim_start().starts_with("(component") || text.trim_start().starts_with("(module") => {
                     "it is the text format; encode it with `wasm-tools parse`".into()
                 }
-                Ok(text) => format!("it is text and starts with {:?}", text.chars().take(24).collect::<String>()),
+                Ok(text) => format!(
+                    "it is text and starts with {:?}",
+                    text.chars().take(24).collect::<String>()
+                ),
                 Err(_) => format!("it starts with {:02x?} instead of \\0asm", &start[..start.len().min(4)]),
             }
         }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
@@ -34,15 +35,23 @@ impl Listener {
         let socket = match listen {
             Listen::Address(address) => TcpListener::bind(&address).await.map_err(|source| {
                 let hint = match source.kind() {
-                    std::io::ErrorKind::AddrInUse => "; another process listens there, choose another with --listen (port 0 takes a free one)",
-                    std::io::ErrorKind::PermissionDenied => "; ports below 1024 need a privilege, choose a higher one with --listen",
+                    std::io::ErrorKind::AddrInUse => {
+                        "; another process listens there, choose another with --listen (port 0 takes a free one)"
+                    }
+                    std::io::ErrorKind::PermissionDenied => {
+                        "; ports below 1024 need a privilege, choose a higher one with --listen"
+                    }
                     std::io::ErrorKind::InvalidInput => "; write it as HOST:PORT",
                     _ => "",
                 };
                 Error::Listen { address, source, hint }
             })?,
             Listen::Inherited(socket) => {
-                let wrong = |source| Error::Listen { address: "the inherited socket".into(), source, hint: "" };
+                let wrong = |source| Error::Listen {
+                    address: "the inherited socket".into(),
+                    source,
+                    hint: "",
+                };
                 socket.set_nonblocking(true).map_err(wrong)?;
                 TcpListener::from_std(socket).map_err(wrong)?
             }
@@ -52,7 +61,10 @@ impl Listener {
 
     /// `http://ADDRESS` or `https://ADDRESS`.
     pub(super) fn url(&self) -> Result<String, Error> {
-        let address = self.socket.local_addr().map_err(|source| Error::System { what: "asking for the address", source })?;
+        let address = self.socket.local_addr().map_err(|source| Error::System {
+            what: "asking for the address",
+            source,
+        })?;
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         Ok(format!("{scheme}://{address}"))
     }
@@ -67,9 +79,15 @@ impl Listener {
             match accepted {
                 Ok((stream, peer)) => connections.begin(stream, peer, Arc::clone(host), self.tls.clone()),
                 // The client is gone already, or there are no descriptors left; the latter needs a moment to pass.
-                #[expect(clippy::disallowed_methods, reason = "the system has no descriptors; there is nothing to wait for but time")]
+                #[allow(
+                    clippy::disallowed_methods,
+                    reason = "the system has no descriptors; there is nothing to wait for but time"
+                )]
                 Err(error) => {
-                    if !matches!(error.kind(), std::io::ErrorKind::ConnectionAborted | std::io::ErrorKind::ConnectionReset) {
+                    if !matches!(
+                        error.kind(),
+                        std::io::ErrorKind::ConnectionAborted | std::io::ErrorKind::ConnectionReset
+                    ) {
                         tokio::time::sleep(Duration::from_millis(20)).await;
                     }
                 }
@@ -83,6 +101,8 @@ impl Listener {
 pub(super) struct Connections {
     tasks: JoinSet<()>,
     graceful: GracefulShutdown,
+    /// Turns true when no new request is to be begun.
+    stopping: watch::Sender<bool>,
 }
 
 impl Connections {
@@ -90,7 +110,14 @@ impl Connections {
         // Answers are written whole; waiting for more to send would only delay them.
         let _ = stream.set_nodelay(true);
         let watcher = self.graceful.watcher();
+        let mut stopping = self.stopping.subscribe();
         self.tasks.spawn(async move {
+            // Clients open connections ahead of need. hyper would let one of those hold up a graceful end until it has
+            // sent its first request; here it is simply closed.
+            tokio::select! {
+                first = tokio::time::timeout(PATIENCE, stream.readable()) => if !matches!(first, Ok(Ok(()))) { return },
+                _ = stopping.wait_for(|stopping| *stopping) => return,
+            }
             match tls {
                 None => serve(stream, host, Scheme::Http, watcher).await,
                 Some(tls) => {
@@ -104,6 +131,7 @@ impl Connections {
 
     /// Lets each connection finish its request and close; returns when all have.
     pub(super) async fn finish(&mut self) {
+        self.stopping.send_replace(true);
         let graceful = std::mem::take(&mut self.graceful);
         graceful.shutdown().await;
         while self.tasks.join_next().await.is_some() {}
@@ -129,7 +157,8 @@ where
 }
 
 fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, Error> {
-    let wrong = |path: &std::path::Path, error: &dyn std::fmt::Display| Error::Tls(format!("{}: {error}", path.display()));
+    let wrong =
+        |path: &std::path::Path, error: &dyn std::fmt::Display| Error::Tls(format!("{}: {error}", path.display()));
     let certificates: Vec<_> = CertificateDer::pem_file_iter(&files.certificate)
         .and_then(Iterator::collect)
         .map_err(|error| wrong(&files.certificate, &error))?;

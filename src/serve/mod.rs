@@ -55,12 +55,19 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// # Errors
 /// Whatever keeps the component from being served, before the first request.
 pub async fn run(mut options: Options) -> Result<(), Error> {
-    let (talk, talker) = Talk::start(Arc::clone(&options.report)).map_err(|source| Error::System { what: "starting the output thread", source })?;
+    let (talk, talker) = Talk::start(Arc::clone(&options.report)).map_err(|source| Error::System {
+        what: "starting the output thread",
+        source,
+    })?;
     let result = serve(&mut options, &talk).await;
     drop(talk);
     // Every other sending end belongs to guests, which are gone by now unless they were cut off; then the rest is lost.
     if result.is_ok() {
-        let _ = tokio::time::timeout(Duration::from_millis(200), tokio::task::spawn_blocking(move || talker.join())).await;
+        let _ = tokio::time::timeout(
+            Duration::from_millis(200),
+            tokio::task::spawn_blocking(move || talker.join()),
+        )
+        .await;
     }
     result
 }
@@ -95,7 +102,9 @@ async fn serve(options: &mut Options, talk: &Talk) -> Result<(), Error> {
 async fn drain(connections: &mut Connections, host: &Host, limit: Duration, signals: &mut Signals, talk: &Talk) {
     let running = host.in_flight();
     if running > 0 {
-        talk.note(format!("stopping: waiting up to {limit:?} for {running} requests in flight; a second signal stops at once"));
+        talk.note(format!(
+            "stopping: waiting up to {limit:?} for {running} requests in flight; a second signal stops at once"
+        ));
     }
     let finish = async {
         connections.finish().await;
@@ -115,7 +124,7 @@ async fn drain(connections: &mut Connections, host: &Host, limit: Duration, sign
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the end of the drain time")]
+#[allow(clippy::disallowed_methods, reason = "the end of the drain time")]
 async fn expired(limit: Duration) {
     tokio::time::sleep(limit).await;
 }
@@ -127,7 +136,14 @@ async fn orphaned(control: Option<&mut Control>) {
     }
 }
 
-async fn watch_if(wanted: bool, host: &Host, path: &std::path::Path, stamp: Option<watch::Stamp>, events: &Events, talk: &Talk) {
+async fn watch_if(
+    wanted: bool,
+    host: &Host,
+    path: &std::path::Path,
+    stamp: Option<watch::Stamp>,
+    events: &Events,
+    talk: &Talk,
+) {
     if wanted {
         watch::watch(host, path, stamp, events, talk).await;
     }
@@ -149,8 +165,14 @@ struct Signals {
 
 impl Signals {
     fn new() -> Result<Self, Error> {
-        let wrong = |source| Error::System { what: "listening for signals", source };
-        Ok(Self { terminate: signal(SignalKind::terminate()).map_err(wrong)?, interrupt: signal(SignalKind::interrupt()).map_err(wrong)? })
+        let wrong = |source| Error::System {
+            what: "listening for signals",
+            source,
+        };
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).map_err(wrong)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(wrong)?,
+        })
     }
 
     async fn next(&mut self) {

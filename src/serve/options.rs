@@ -105,7 +105,11 @@ impl std::str::FromStr for Folder {
         if host.is_empty() || guest.is_empty() {
             return Err("expected HOST::GUEST or HOST::GUEST:ro, for example ./data::/data:ro".into());
         }
-        Ok(Self { host: host.into(), guest: guest.into(), read_only })
+        Ok(Self {
+            host: host.into(),
+            guest: guest.into(),
+            read_only,
+        })
     }
 }
 

@@ -6,7 +6,9 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use wasmtime_wasi_http::{DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
+use wasmtime_wasi_http::{
+    DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks,
+};
 
 /// One entry of the allow-list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +23,11 @@ impl AllowedHost {
     #[must_use]
     pub fn matches(&self, scheme: &str, host: &str, port: u16) -> bool {
         let host_fits = match self.host.strip_prefix("*.") {
-            Some(domain) => host.len() > domain.len() + 1 && host.ends_with(domain) && host.as_bytes()[host.len() - domain.len() - 1] == b'.',
+            Some(domain) => {
+                host.len() > domain.len() + 1
+                    && host.ends_with(domain)
+                    && host.as_bytes()[host.len() - domain.len() - 1] == b'.'
+            }
             None => self.host == "*" || self.host == host,
         };
         host_fits && self.scheme.as_ref().is_none_or(|own| own == scheme) && self.port.is_none_or(|own| own == port)
@@ -33,7 +39,11 @@ impl std::str::FromStr for AllowedHost {
 
     /// Reads `HOST`, `HOST:PORT`, `http://HOST…`, `*.DOMAIN` or `*`.
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is not a host: write for example api.example.com, localhost:3000, *.example.com or https://api.example.com");
+        let wrong = || {
+            format!(
+                "`{text}` is not a host: write for example api.example.com, localhost:3000, *.example.com or https://api.example.com"
+            )
+        };
         let (scheme, rest) = match text.split_once("://") {
             Some((scheme @ ("http" | "https"), rest)) => (Some(scheme.to_owned()), rest),
             Some(_) => return Err(wrong()),
@@ -48,13 +58,21 @@ impl std::str::FromStr for AllowedHost {
             if host[1..].contains('*') || host == "*." {
                 return Err(wrong());
             }
-            return Ok(Self { scheme, host: host.to_ascii_lowercase(), port });
+            return Ok(Self {
+                scheme,
+                host: host.to_ascii_lowercase(),
+                port,
+            });
         }
         let authority: http::uri::Authority = rest.parse().map_err(|_| wrong())?;
         if authority.host().is_empty() || authority.as_str().contains(['@', '*']) || rest.contains('/') {
             return Err(wrong());
         }
-        Ok(Self { scheme, host: authority.host().to_ascii_lowercase(), port: authority.port_u16() })
+        Ok(Self {
+            scheme,
+            host: authority.host().to_ascii_lowercase(),
+            port: authority.port_u16(),
+        })
     }
 }
 
@@ -68,7 +86,11 @@ pub(super) struct Outbound {
 impl Outbound {
     /// A way out to the `allowed` hosts.
     pub(super) fn new(allowed: Vec<AllowedHost>, talk: Talk) -> Self {
-        Self { allowed, talk, client: OnceLock::new() }
+        Self {
+            allowed,
+            talk,
+            client: OnceLock::new(),
+        }
     }
 
     fn admit(&self, uri: &http::Uri) -> Result<(), Error> {
@@ -82,8 +104,12 @@ impl Outbound {
             Some(port) => format!("{host}:{port}"),
             None => host,
         };
-        self.talk.note(format!("the guest's request to {scheme}://{entry} was denied; to allow it add --allow-host {entry}"));
-        Err(Error::InternalError(Some(format!("the request to {entry} is not allowed by this host; to allow it add --allow-host {entry}"))))
+        self.talk.note(format!(
+            "the guest's request to {scheme}://{entry} was denied; to allow it add --allow-host {entry}"
+        ));
+        Err(Error::InternalError(Some(format!(
+            "the request to {entry} is not allowed by this host; to allow it add --allow-host {entry}"
+        ))))
     }
 
     fn client(&self) -> Result<reqwest::Client, Error> {
@@ -92,7 +118,10 @@ impl Outbound {
                 // Another part of the program may have installed one; either does.
                 let _ = rustls::crypto::ring::default_provider().install_default();
                 // The guest sees redirects and decides itself: a redirect must not lead around the list.
-                reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().map_err(|error| error.to_string())
+                reqwest::Client::builder()
+                    .redirect(reqwest::redirect::Policy::none())
+                    .build()
+                    .map_err(|error| error.to_string())
             })
             .clone()
             .map_err(|reason| Error::InternalError(Some(reason)))
@@ -125,7 +154,12 @@ impl WasiHttpHooks for Hooks {
         64 << 10
     }
 
-    fn send_request(&mut self, request: http::Request<WasiBody>, options: Option<RequestOptions>, _guest_done: IoDone) -> Sending {
+    fn send_request(
+        &mut self,
+        request: http::Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _guest_done: IoDone,
+    ) -> Sending {
         let outbound = Arc::clone(&self.0);
         Box::new(async move {
             outbound.admit(request.uri())?;
@@ -134,20 +168,31 @@ impl WasiHttpHooks for Hooks {
     }
 }
 
-async fn send(client: reqwest::Client, request: http::Request<WasiBody>, options: RequestOptions) -> Result<(http::Response<WasiBody>, IoDone), Error> {
+async fn send(
+    client: reqwest::Client,
+    request: http::Request<WasiBody>,
+    options: RequestOptions,
+) -> Result<(http::Response<WasiBody>, IoDone), Error> {
     let (mut parts, body) = request.into_parts();
     let url = reqwest::Url::parse(&parts.uri.to_string()).map_err(|_| Error::HttpRequestUriInvalid)?;
     // It follows from the URL; two of them would make the request invalid.
     parts.headers.remove(http::header::HOST);
     let mut sending = client.request(parts.method, url).headers(parts.headers);
     if !hyper::body::Body::is_end_stream(&body) {
-        let data = body.into_data_stream().map_err(|error| std::io::Error::other(error.to_string()));
+        let data = body
+            .into_data_stream()
+            .map_err(|error| std::io::Error::other(error.to_string()));
         sending = sending.body(reqwest::Body::wrap_stream(data));
     }
     // A request has no separate deadline for connecting here: connections are shared between requests.
-    let first_byte = [options.connect_timeout, options.first_byte_timeout].into_iter().flatten().reduce(Duration::saturating_add);
+    let first_byte = [options.connect_timeout, options.first_byte_timeout]
+        .into_iter()
+        .flatten()
+        .reduce(Duration::saturating_add);
     let response = match first_byte {
-        Some(limit) => tokio::time::timeout(limit, sending.send()).await.map_err(|_| Error::ConnectionReadTimeout)?,
+        Some(limit) => tokio::time::timeout(limit, sending.send())
+            .await
+            .map_err(|_| Error::ConnectionReadTimeout)?,
         None => sending.send().await,
     };
     let response: http::Response<reqwest::Body> = response.map_err(|error| explain(&error))?.into();
@@ -181,7 +226,9 @@ fn explain(error: &reqwest::Error) -> Error {
         if let Some(io) = inner.downcast_ref::<std::io::Error>() {
             match io.kind() {
                 std::io::ErrorKind::ConnectionRefused => return Error::ConnectionRefused,
-                std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::ConnectionAborted => return Error::ConnectionTerminated,
+                std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::ConnectionAborted => {
+                    return Error::ConnectionTerminated;
+                }
                 std::io::ErrorKind::TimedOut => return Error::ConnectionTimeout,
                 _ => {}
             }
@@ -195,7 +242,10 @@ fn explain(error: &reqwest::Error) -> Error {
         cause = inner.source();
     }
     if error.is_connect() && text.contains("lookup") {
-        return Error::DnsError { rcode: Some(text), info_code: None };
+        return Error::DnsError {
+            rcode: Some(text),
+            info_code: None,
+        };
     }
     Error::InternalError(Some(text))
 }
@@ -222,7 +272,11 @@ mod tests {
         ];
         for (entry, scheme, host, port, expected) in cases {
             let parsed: AllowedHost = entry.parse().expect(entry);
-            assert_eq!(parsed.matches(scheme, host, port), expected, "{entry} against {scheme}://{host}:{port}");
+            assert_eq!(
+                parsed.matches(scheme, host, port),
+                expected,
+                "{entry} against {scheme}://{host}:{port}"
+            );
         }
         for entry in ["", "ftp://x", "a b", "user@host", "*.", "ex*mple.com", "host/path"] {
             assert!(entry.parse::<AllowedHost>().is_err(), "{entry}");

@@ -55,14 +55,24 @@ pub(super) struct Flags {
     failed: AtomicBool,
     /// Set when the request body went over its limit.
     too_large: AtomicBool,
+    /// Set when the guest made way for others, and so is not waiting for anything.
+    yielded: AtomicBool,
 }
 
 impl Flags {
+    /// Says that the guest has only made way for others.
+    pub(super) fn note_yield(&self) {
+        self.yielded.store(true, Ordering::Relaxed);
+    }
+
     /// Whether an answer that ends now is to be taken for a broken one.
     fn broken(&self) -> bool {
         self.failed.load(Ordering::Acquire) || self.too_large.load(Ordering::Acquire)
     }
 }
+
+/// Ticks for which an answer's head is held back in the hope for the rest.
+const TICKS_HELD: u32 = 8;
 
 /// A guest at work on one request.
 pub(super) struct Run {
@@ -70,6 +80,8 @@ pub(super) struct Run {
     head: oneshot::Receiver<Result<Response, ErrorCode>>,
     flags: Arc<Flags>,
     pace: Pace,
+    /// Ticks that came while the guest ran.
+    ticks: u32,
     started: Instant,
     alarm: Option<Pin<Box<Sleep>>>,
     shared: Arc<Shared>,
@@ -78,18 +90,44 @@ pub(super) struct Run {
 
 impl Run {
     /// Prepares the guest of `version` for `request`; nothing runs before the first poll.
-    pub(super) fn new(version: Arc<Version>, request: http::Request<Incoming>, scheme: Scheme, shared: Arc<Shared>, in_flight: InFlight) -> Self {
+    pub(super) fn new(
+        version: Arc<Version>,
+        request: http::Request<Incoming>,
+        scheme: Scheme,
+        shared: Arc<Shared>,
+        in_flight: InFlight,
+    ) -> Self {
         let flags = Arc::new(Flags::default());
         let (send, head) = oneshot::channel();
         let own = Arc::clone(&flags);
         let limit = shared.limits.body;
         let guest = Box::pin(async move {
             let mut instance = version.instance().await?;
-            let request = request.map(|body| Limited { body, left: limit, flags: Arc::clone(&own) });
+            instance.store.data_mut().flags = Some(Arc::clone(&own));
+            let request = request.map(|body| Limited {
+                body,
+                left: limit,
+                flags: Arc::clone(&own),
+            });
             let http = |error: wasmtime::Error| format!("{error:#}");
-            let request = instance.store.data_mut().http().new_incoming_request(scheme, request).map_err(http)?;
-            let out = instance.store.data_mut().http().new_response_outparam(send).map_err(http)?;
-            match instance.proxy.wasi_http_incoming_handler().call_handle(&mut instance.store, request, out).await {
+            let request = instance
+                .store
+                .data_mut()
+                .http()
+                .new_incoming_request(scheme, request)
+                .map_err(http)?;
+            let out = instance
+                .store
+                .data_mut()
+                .http()
+                .new_response_outparam(send)
+                .map_err(http)?;
+            match instance
+                .proxy
+                .wasi_http_incoming_handler()
+                .call_handle(&mut instance.store, request, out)
+                .await
+            {
                 Ok(()) => {
                     version.give_back(instance, true);
                     Ok(())
@@ -100,11 +138,22 @@ impl Run {
                 }
             }
         });
-        Self { guest, head, flags, pace: Pace::default(), started: Instant::now(), alarm: None, shared, in_flight }
+        Self {
+            guest,
+            head,
+            flags,
+            pace: Pace::default(),
+            ticks: 0,
+            started: Instant::now(),
+            alarm: None,
+            shared,
+            in_flight,
+        }
     }
 
     /// Runs the guest until there is an answer.
     pub(super) fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Progress, Failure>> {
+        self.flags.yielded.store(false, Ordering::Relaxed);
         let result = match self.poll_guest(cx) {
             Poll::Ready(Ok(())) => match self.head.try_recv() {
                 Ok(Ok(response)) => Ok(Progress::Done(response)),
@@ -112,6 +161,11 @@ impl Run {
                 Err(_) => Err(Failure::Silent),
             },
             Poll::Ready(Err(failure)) => Err(failure),
+            // A tick came in between: most likely the rest of the answer follows at once, and can be sent in one piece.
+            Poll::Pending if self.ticks < TICKS_HELD && self.flags.yielded.load(Ordering::Relaxed) => {
+                self.ticks += 1;
+                return Poll::Pending;
+            }
             Poll::Pending => match self.head.try_recv() {
                 Ok(Ok(response)) => Ok(Progress::Head(response)),
                 Ok(Err(code)) => Err(Failure::Refused(describe(&code))),
@@ -119,7 +173,11 @@ impl Run {
                 Err(_) => return Poll::Pending,
             },
         };
-        Poll::Ready(if self.flags.too_large.load(Ordering::Acquire) { Err(Failure::TooLarge) } else { result })
+        Poll::Ready(if self.flags.too_large.load(Ordering::Acquire) {
+            Err(Failure::TooLarge)
+        } else {
+            result
+        })
     }
 
     fn poll_guest(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
@@ -127,8 +185,10 @@ impl Run {
             return Poll::Ready(result.map_err(Failure::Trap));
         }
         let timeout = self.shared.limits.timeout;
-        #[expect(clippy::disallowed_methods, reason = "the alarm of the request's time limit")]
-        let alarm = self.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until((self.started + timeout).into())));
+        #[allow(clippy::disallowed_methods, reason = "the alarm of the request's time limit")]
+        let alarm = self
+            .alarm
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until((self.started + timeout).into())));
         if alarm.as_mut().poll(cx).is_ready() {
             self.flags.failed.store(true, Ordering::Release);
             return Poll::Ready(Err(Failure::Timeout(timeout)));
@@ -142,11 +202,17 @@ impl Run {
         let task = tokio::spawn(async move {
             let result = std::future::poll_fn(|cx| self.poll_guest(cx)).await;
             if let Err(failure) = result {
-                self.shared.talk.note(format!("{request}: {failure} after the answer had begun; the connection is cut"));
+                self.shared.talk.note(format!(
+                    "{request}: {failure} after the answer had begun; the connection is cut"
+                ));
             }
             drop(self.in_flight);
         });
-        response.map(|body| AnswerBody::Streaming { body, flags, rest: Rest(Some(task)) })
+        response.map(|body| AnswerBody::Streaming {
+            body,
+            flags,
+            rest: Rest(Some(task)),
+        })
     }
 }
 
@@ -242,7 +308,10 @@ impl Drop for Rest {
 impl AnswerBody {
     /// A short text.
     pub(super) fn text(text: impl Into<Bytes>) -> Self {
-        Self::Whole { chunks: [text.into()].into(), trailers: None }
+        Self::Whole {
+            chunks: [text.into()].into(),
+            trailers: None,
+        }
     }
 
     /// Takes all frames of a body whose writer is done.
@@ -270,7 +339,10 @@ impl Body for AnswerBody {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
         match &mut *self {
             Self::Whole { chunks, trailers } => {
-                let next = chunks.pop_front().map(Frame::data).or_else(|| trailers.take().map(Frame::trailers));
+                let next = chunks
+                    .pop_front()
+                    .map(Frame::data)
+                    .or_else(|| trailers.take().map(Frame::trailers));
                 Poll::Ready(next.map(Ok))
             }
             Self::Streaming { body, flags, rest } => {
@@ -281,7 +353,10 @@ impl Body for AnswerBody {
                     }
                     // The answer is complete; the guest may go on with other work until its time is up.
                     rest.0 = None;
-                    *self = Self::Whole { chunks: VecDeque::new(), trailers: None };
+                    *self = Self::Whole {
+                        chunks: VecDeque::new(),
+                        trailers: None,
+                    };
                 }
                 Poll::Ready(frame)
             }
@@ -294,7 +369,9 @@ impl Body for AnswerBody {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Whole { chunks, trailers: None } => SizeHint::with_exact(chunks.iter().map(|chunk| chunk.len() as u64).sum()),
+            Self::Whole { chunks, trailers: None } => {
+                SizeHint::with_exact(chunks.iter().map(|chunk| chunk.len() as u64).sum())
+            }
             _ => SizeHint::default(),
         }
     }

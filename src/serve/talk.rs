@@ -35,7 +35,9 @@ impl Talk {
                 report(item);
                 match counter.swap(0, Ordering::Relaxed) {
                     0 => {}
-                    lost => report(Report::Note(format!("{lost} lines were dropped because they came faster than they could be written"))),
+                    lost => report(Report::Note(format!(
+                        "{lost} lines were dropped because they came faster than they could be written"
+                    ))),
                 }
             }
         })?;
@@ -82,7 +84,10 @@ impl StdoutStream for GuestOutput {
     }
 
     fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(Lines { output: self.clone(), line: Vec::new() })
+        Box::new(Lines {
+            output: self.clone(),
+            line: Vec::new(),
+        })
     }
 }
 
@@ -95,7 +100,10 @@ impl Lines {
     fn end_line(&mut self) {
         let line = String::from_utf8_lossy(&self.line).trim_end_matches('\r').to_owned();
         self.line.clear();
-        self.output.talk.say(Report::Guest { stream: self.output.stream, line });
+        self.output.talk.say(Report::Guest {
+            stream: self.output.stream,
+            line,
+        });
     }
 }
 

@@ -30,15 +30,27 @@ struct Shared {
 impl Ticker {
     /// Starts the thread; `in_flight` says whether anything runs.
     pub(super) fn start(in_flight: Arc<AtomicUsize>) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared { engines: Mutex::default(), in_flight, parked: AtomicBool::new(false) });
+        let shared = Arc::new(Shared {
+            engines: Mutex::default(),
+            in_flight,
+            parked: AtomicBool::new(false),
+        });
         let weak = Arc::downgrade(&shared);
-        let thread = thread::Builder::new().name("epoch".into()).spawn(move || tick(&weak))?.thread().clone();
+        let thread = thread::Builder::new()
+            .name("epoch".into())
+            .spawn(move || tick(&weak))?
+            .thread()
+            .clone();
         Ok(Self { shared, thread })
     }
 
     /// Adds an engine whose epoch is to move for as long as it lives.
     pub(super) fn add(&self, engine: &Engine) {
-        self.shared.engines.lock().unwrap_or_else(PoisonError::into_inner).push(engine.weak());
+        self.shared
+            .engines
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(engine.weak());
     }
 
     /// Says that a request has begun: `in_flight` was raised before this is called.
@@ -56,19 +68,28 @@ impl Drop for Ticker {
     }
 }
 
+#[allow(clippy::disallowed_methods, reason = "a clock waits for nothing but time")]
 fn tick(shared: &Weak<Shared>) {
     let mut idle = 0;
     loop {
         {
             let Some(shared) = shared.upgrade() else { return };
-            shared.engines.lock().unwrap_or_else(PoisonError::into_inner).retain(|engine| match engine.upgrade() {
-                Some(engine) => {
-                    engine.increment_epoch();
-                    true
-                }
-                None => false,
-            });
-            idle = if shared.in_flight.load(Ordering::SeqCst) == 0 { idle + 1 } else { 0 };
+            shared
+                .engines
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .retain(|engine| match engine.upgrade() {
+                    Some(engine) => {
+                        engine.increment_epoch();
+                        true
+                    }
+                    None => false,
+                });
+            idle = if shared.in_flight.load(Ordering::SeqCst) == 0 {
+                idle + 1
+            } else {
+                0
+            };
             if idle > IDLE_TICKS {
                 shared.parked.store(true, Ordering::SeqCst);
                 if shared.in_flight.load(Ordering::SeqCst) != 0 {
@@ -79,7 +100,10 @@ fn tick(shared: &Weak<Shared>) {
         }
         if idle > IDLE_TICKS {
             thread::park_timeout(Duration::from_secs(60));
-            if shared.upgrade().is_none_or(|shared| !shared.parked.load(Ordering::SeqCst)) {
+            if shared
+                .upgrade()
+                .is_none_or(|shared| !shared.parked.load(Ordering::SeqCst))
+            {
                 idle = 0;
             }
         } else {

@@ -4,6 +4,7 @@
 //! between a new request and its first instruction. So a guest that has run for [`SHORT`] needs a *turn* for each further
 //! tick, and there are only as many turns as cores: whatever arrives finds at most one tick of work ahead of it on any core.
 
+use super::ticker::TICK;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -23,7 +24,10 @@ pub(super) struct Turns {
 impl Turns {
     /// Turns for `cores` threads; guest code may use `cpus` of them on average.
     pub(super) fn new(cores: usize, cpus: Option<f64>) -> Self {
-        Self { turns: Arc::new(Semaphore::new(cores.max(1))), budget: cpus.map(Budget::new) }
+        Self {
+            turns: Arc::new(Semaphore::new(cores.max(1))),
+            budget: cpus.map(Budget::new),
+        }
     }
 }
 
@@ -39,15 +43,25 @@ pub(super) struct Pace {
 
 impl Pace {
     /// Polls a guest when it is its turn, and counts the time it takes.
-    pub(super) fn poll<F: Future + ?Sized>(&mut self, turns: &Turns, mut guest: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<F::Output> {
+    pub(super) fn poll<F: Future + ?Sized>(
+        &mut self,
+        turns: &Turns,
+        mut guest: Pin<&mut F>,
+        cx: &mut Context<'_>,
+    ) -> Poll<F::Output> {
         if let Some(budget) = &turns.budget {
             ready!(self.poll_budget(budget, cx));
         }
-        let turn = if self.ran < SHORT { None } else { Some(ready!(self.poll_turn(turns, cx))) };
+        let turn = if self.ran < SHORT {
+            None
+        } else {
+            Some(ready!(self.poll_turn(turns, cx)))
+        };
         let before = Instant::now();
         let used = turns.budget.as_ref().map(|_| thread_time());
         let result = guest.as_mut().poll(cx);
-        self.ran += before.elapsed();
+        // A guest yields at every tick; what goes far beyond was taken by other processes and is not held against it.
+        self.ran += before.elapsed().min(TICK * 2);
         if let (Some(budget), Some(used)) = (&turns.budget, used) {
             budget.spend(thread_time().saturating_sub(used));
         }
@@ -56,7 +70,9 @@ impl Pace {
     }
 
     fn poll_turn(&mut self, turns: &Turns, cx: &mut Context<'_>) -> Poll<OwnedSemaphorePermit> {
-        let waiting = self.turn.get_or_insert_with(|| Box::pin(Arc::clone(&turns.turns).acquire_owned()));
+        let waiting = self
+            .turn
+            .get_or_insert_with(|| Box::pin(Arc::clone(&turns.turns).acquire_owned()));
         let permit = ready!(waiting.as_mut().poll(cx));
         self.turn = None;
         match permit {
@@ -74,7 +90,10 @@ impl Pace {
             }
             match budget.debt() {
                 None => return Poll::Ready(()),
-                #[expect(clippy::disallowed_methods, reason = "the wait is the limit: guest code above its share of CPU has to pause")]
+                #[allow(
+                    clippy::disallowed_methods,
+                    reason = "the wait is the limit: guest code above its share of CPU has to pause"
+                )]
                 Some(debt) => self.pause = Some(Box::pin(tokio::time::sleep(debt))),
             }
         }
@@ -98,7 +117,13 @@ const PERIOD: f64 = 0.1;
 
 impl Budget {
     fn new(cpus: f64) -> Self {
-        Self { cpus, state: Mutex::new(Bucket { seconds: cpus * PERIOD, filled: Instant::now() }) }
+        Self {
+            cpus,
+            state: Mutex::new(Bucket {
+                seconds: cpus * PERIOD,
+                filled: Instant::now(),
+            }),
+        }
     }
 
     fn fill(&self) -> std::sync::MutexGuard<'_, Bucket> {
@@ -124,7 +149,10 @@ impl Budget {
 /// CPU time of this thread: unlike the clock on the wall it does not count what other processes took.
 fn thread_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+    Duration::new(
+        u64::try_from(time.tv_sec).unwrap_or(0),
+        u32::try_from(time.tv_nsec).unwrap_or(0),
+    )
 }
 
 #[cfg(test)]

@@ -16,12 +16,18 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
         "kb" => 1_000,
         "mb" => 1_000_000,
         "gb" => 1_000_000_000,
-        _ => return Err(format!("`{text}` is not a size: write for example 64KiB, 256MiB or 1GiB")),
+        _ => {
+            return Err(format!(
+                "`{text}` is not a size: write for example 64KiB, 256MiB or 1GiB"
+            ));
+        }
     };
     let number: u64 = number
         .parse()
         .map_err(|_| format!("`{text}` is not a size: write for example 64KiB, 256MiB or 1GiB"))?;
-    number.checked_mul(factor).ok_or_else(|| format!("`{text}` is more bytes than fit into 64 bits"))
+    number
+        .checked_mul(factor)
+        .ok_or_else(|| format!("`{text}` is more bytes than fit into 64 bits"))
 }
 
 /// Reads a span of time such as `500ms`, `30s`, `2m` or `1h`; a plain number is seconds.
@@ -61,7 +67,9 @@ pub fn size(bytes: u64) -> String {
 
 fn split(text: &str) -> (&str, &str) {
     let text = text.trim();
-    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
     (&text[..end], text[end..].trim())
 }
 
@@ -71,7 +79,13 @@ mod tests {
 
     #[test]
     fn sizes() {
-        for (text, bytes) in [("1", 1), ("64KiB", 65_536), ("256MiB", 256 << 20), ("1GiB", 1 << 30), ("5kB", 5_000)] {
+        for (text, bytes) in [
+            ("1", 1),
+            ("64KiB", 65_536),
+            ("256MiB", 256 << 20),
+            ("1GiB", 1 << 30),
+            ("5kB", 5_000),
+        ] {
             assert_eq!(parse_size(text), Ok(bytes), "{text}");
         }
         for text in ["", "MiB", "12 apples", "-1", "99999999999GiB"] {
@@ -84,7 +98,13 @@ mod tests {
 
     #[test]
     fn durations() {
-        for (text, ms) in [("500ms", 500), ("30s", 30_000), ("2m", 120_000), ("1.5", 1_500), ("1h", 3_600_000)] {
+        for (text, ms) in [
+            ("500ms", 500),
+            ("30s", 30_000),
+            ("2m", 120_000),
+            ("1.5", 1_500),
+            ("1h", 3_600_000),
+        ] {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(ms)), "{text}");
         }
         for text in ["", "s", "soon", "1 week", "-3s"] {

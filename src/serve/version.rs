@@ -8,7 +8,7 @@ use super::talk::Talk;
 use super::ticker::Ticker;
 use super::{Error, Limits, units};
 use std::sync::{Arc, Mutex, PoisonError};
-use wasmtime::{Engine, Store};
+use wasmtime::{Engine, Store, UpdateDeadline};
 use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyPre};
 
 /// A compiled component and its instances that may be used again.
@@ -34,14 +34,27 @@ impl Version {
     /// Checks, compiles and links a component, and starts one instance of it to see that it can be.
     ///
     /// Things worth knowing that are no errors go to `around.talk`.
-    pub(super) async fn load(source: Source, limits: &Limits, cache: Option<Arc<Cache>>, around: &Arc<Surroundings>, ticker: &Ticker) -> Result<Self, Error> {
+    pub(super) async fn load(
+        source: Source,
+        limits: &Limits,
+        cache: Option<Arc<Cache>>,
+        around: &Arc<Surroundings>,
+        ticker: &Ticker,
+    ) -> Result<Self, Error> {
         let what = source.what.clone();
         let (own_limits, talk) = (limits.clone(), around.talk.clone());
         // Compiling takes seconds for a large component, which no thread that serves has.
-        let prepared = tokio::task::spawn_blocking(move || prepare(&source, &own_limits, cache.as_deref(), &talk)).await;
+        let prepared =
+            tokio::task::spawn_blocking(move || prepare(&source, &own_limits, cache.as_deref(), &talk)).await;
         let (sha256, pre) = prepared.map_err(|error| Error::Engine(error.to_string()))??;
         ticker.add(pre.engine());
-        let version = Self { sha256, pre, around: Arc::clone(around), reuse: limits.reuse.max(1), idle: Mutex::default() };
+        let version = Self {
+            sha256,
+            pre,
+            around: Arc::clone(around),
+            reuse: limits.reuse.max(1),
+            idle: Mutex::default(),
+        };
         // Running the start section is the guest's code as well, so it gets a request's time.
         match tokio::time::timeout(limits.timeout, version.instance()).await {
             Ok(Ok(instance)) => {
@@ -49,7 +62,10 @@ impl Version {
                 Ok(version)
             }
             Ok(Err(reason)) => Err(Error::Start { what, reason }),
-            Err(_) => Err(Error::Start { what, reason: format!("it did not return from its start function within {:?}", limits.timeout) }),
+            Err(_) => Err(Error::Start {
+                what,
+                reason: format!("it did not return from its start function within {:?}", limits.timeout),
+            }),
         }
     }
 
@@ -60,16 +76,27 @@ impl Version {
     pub(super) async fn instance(&self) -> Result<Instance, String> {
         if self.reuse > 1 {
             let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            if let Some(instance) = idle {
+            if let Some(mut instance) = idle {
+                // The old deadline is long past; without a new one the guest would yield at once.
+                instance.store.set_epoch_deadline(1);
                 return Ok(instance);
             }
         }
         let mut store = Store::new(self.pre.engine(), Guest::new(Arc::clone(&self.around)));
         store.limiter(|guest| &mut guest.memory);
         store.set_epoch_deadline(1);
-        store.epoch_deadline_async_yield_and_update(1);
+        store.epoch_deadline_callback(|guest| {
+            if let Some(flags) = &guest.data().flags {
+                flags.note_yield();
+            }
+            Ok(UpdateDeadline::Yield(1))
+        });
         match self.pre.instantiate_async(&mut store).await {
-            Ok(proxy) => Ok(Instance { store, proxy, answered: 0 }),
+            Ok(proxy) => Ok(Instance {
+                store,
+                proxy,
+                answered: 0,
+            }),
             Err(error) => Err(failure(&store, &error)),
         }
     }
@@ -92,7 +119,12 @@ pub(super) struct Source {
     pub(super) bytes: Vec<u8>,
 }
 
-fn prepare(source: &Source, limits: &Limits, cache: Option<&Cache>, talk: &Talk) -> Result<(String, ProxyPre<Guest>), Error> {
+fn prepare(
+    source: &Source,
+    limits: &Limits,
+    cache: Option<&Cache>,
+    talk: &Talk,
+) -> Result<(String, ProxyPre<Guest>), Error> {
     let (what, bytes) = (source.what.as_str(), source.bytes.as_slice());
     let inspection = inspect(what, bytes)?;
     check(what, &inspection, limits)?;
@@ -109,23 +141,39 @@ fn prepare(source: &Source, limits: &Limits, cache: Option<&Cache>, talk: &Talk)
         component => component?,
     };
     if let Some(reason) = &built.fallback {
-        talk.note(format!("instances are allocated on demand, which is slower, because the pool cannot be reserved ({reason})"));
+        talk.note(format!(
+            "instances are allocated on demand, which is slower, because the pool cannot be reserved ({reason})"
+        ));
     }
     let pre = guest::linker(&built.engine)
         .and_then(|linker| linker.instantiate_pre(&component))
         .and_then(ProxyPre::new)
-        .map_err(|error| Error::Link { what: what.into(), reason: format!("{error:#}") })?;
+        .map_err(|error| Error::Link {
+            what: what.into(),
+            reason: format!("{error:#}"),
+        })?;
     Ok((inspection.sha256, pre))
 }
 
 /// Refuses what can never answer a request here.
 pub(super) fn check(what: &str, inspection: &Inspection, limits: &Limits) -> Result<(), Error> {
     if !inspection.is_http {
-        let exports = if inspection.exports.is_empty() { "nothing".into() } else { inspection.exports.join(", ") };
-        return Err(Error::NotHttp { what: what.into(), exports });
+        let exports = if inspection.exports.is_empty() {
+            "nothing".into()
+        } else {
+            inspection.exports.join(", ")
+        };
+        return Err(Error::NotHttp {
+            what: what.into(),
+            exports,
+        });
     }
     if inspection.start.memory > limits.memory {
-        return Err(Error::TooMuchMemory { what: what.into(), needs: units::size(inspection.start.memory), limit: units::size(limits.memory) });
+        return Err(Error::TooMuchMemory {
+            what: what.into(),
+            needs: units::size(inspection.start.memory),
+            limit: units::size(limits.memory),
+        });
     }
     Ok(())
 }
@@ -135,7 +183,10 @@ pub(super) fn failure(store: &Store<Guest>, error: &wasmtime::Error) -> String {
     let cause = error.root_cause().to_string();
     let guest = store.data();
     if guest.memory.refused {
-        format!("{cause}, after the guest had reached its memory limit of {}", units::size(guest.memory_limit()))
+        format!(
+            "{cause}, after the guest had reached its memory limit of {}",
+            units::size(guest.memory_limit())
+        )
     } else {
         cause
     }

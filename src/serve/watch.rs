@@ -64,7 +64,9 @@ pub(super) async fn watch(host: &Host, path: &Path, mut last: Option<Stamp>, eve
                 events.send(&format!("swapped {sha256}")).await;
             }
             // Perhaps it is still being written: then it changes again, and is looked at again.
-            Err(error) => talk.note(format!("the old version goes on, because the new one cannot be served: {error}")),
+            Err(error) => talk.note(format!(
+                "the old version goes on, because the new one cannot be served: {error}"
+            )),
         }
     }
 }

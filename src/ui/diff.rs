@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 
 use super::lines::{Line, compare};
 use super::text::{cut, grouped};
-use super::{Look, clean, plural};
+use super::{Look, Paint, clean, plural};
 use crate::plan::{Action, Counts, FieldChange, Shown, Verb};
 
 /// Characters of a value that are shown.
@@ -110,26 +110,44 @@ fn write_action(to: &mut impl Write, action: &Action, detail: Detail, look: Look
         write_change(to, drift, look, "changed outside wasmctl: ")?;
     }
     if detail == Detail::Fields && action.verb != Verb::Delete {
-        for change in &action.changes {
+        for change in action.changes.iter().filter(|change| says_something(change)) {
             write_change(to, change, look, "")?;
         }
     }
     Ok(())
 }
 
+/// Whether a field of a new object is worth a line: nothing in it is the same as none of it.
+fn says_something(change: &FieldChange) -> bool {
+    let nothing = match &change.after {
+        Shown::Known(Json::Null) => true,
+        Shown::Known(Json::Array(items)) => items.is_empty(),
+        Shown::Known(Json::Object(entries)) => entries.is_empty(),
+        _ => false,
+    };
+    change.before != Shown::Absent || !nothing
+}
+
 fn write_change(to: &mut impl Write, change: &FieldChange, look: Look, lead: &str) -> io::Result<()> {
     let paint = look.paint;
     let arrow = if look.unicode { "→" } else { "->" };
-    let forces = if change.replaces { "  # forces replacement" } else { "" };
-    write!(to, "      {}{}:", paint.yellow(lead), clean(&change.path))?;
+    let forces = match change.replaces {
+        true => paint.magenta("  # forces replacement"),
+        false => Paint::PLAIN.magenta(""),
+    };
+    let lead = match lead {
+        "" => Paint::PLAIN.yellow(""),
+        lead => paint.yellow(lead),
+    };
+    write!(to, "      {lead}{}:", clean(&change.path))?;
     match (&change.before, &change.after) {
         (Shown::Known(Json::String(before)), Shown::Known(Json::String(after)))
-            if before.contains('\n') || after.contains('\n') =>
+            if before.lines().nth(1).is_some() || after.lines().nth(1).is_some() =>
         {
-            writeln!(to, "{}", paint.magenta(forces))?;
+            writeln!(to, "{}", forces)?;
             write_lines(to, &compare(before, after), look)
         }
-        (Shown::Absent, Shown::Known(Json::String(after))) if after.contains('\n') => {
+        (Shown::Absent, Shown::Known(Json::String(after))) if after.lines().nth(1).is_some() => {
             let count = after.lines().count();
             let first = after.lines().next().unwrap_or_default();
             let first = cut(first, VALUE_MAX).into_owned();
@@ -138,14 +156,14 @@ fn write_change(to: &mut impl Write, change: &FieldChange, look: Look, lead: &st
                 " {} and {}{}",
                 Json::String(first),
                 plural(count.saturating_sub(1), "more line"),
-                paint.magenta(forces)
+                forces
             )
         }
-        (Shown::Absent, after) => writeln!(to, " {}{}", show(after), paint.magenta(forces)),
-        (before, Shown::Absent) => writeln!(to, " {} {arrow} (none){}", show(before), paint.magenta(forces)),
+        (Shown::Absent, after) => writeln!(to, " {}{}", show(after), forces),
+        (before, Shown::Absent) => writeln!(to, " {} {arrow} (none){}", show(before), forces),
         (before, after) => {
             let (before, after) = tell_apart(before, after);
-            writeln!(to, " {before} {arrow} {after}{}", paint.magenta(forces))
+            writeln!(to, " {before} {arrow} {after}{}", forces)
         }
     }
 }

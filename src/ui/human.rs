@@ -198,7 +198,10 @@ impl Human {
                 inner.stop_drawing();
                 self.done(inner, command, tally, left.as_deref(), *exit_code, *elapsed);
                 let _ = inner.err.flush();
-                self.outputs(inner, outputs);
+                // After a failure they are not what the stack promises.
+                if *exit_code == 0 {
+                    self.outputs(inner, outputs);
+                }
             }
         }
     }
@@ -232,9 +235,9 @@ impl Human {
     fn finished(&self, inner: &mut Inner, resource: &ResourceId, operation: Operation, elapsed: Duration) {
         if let Some(live) = &mut inner.live {
             live.end(resource);
-            if inner.steps > LINES_FOR_ALL && elapsed < Duration::from_secs(2) {
-                return;
-            }
+        }
+        if self.err_look.terminal && inner.steps > LINES_FOR_ALL && elapsed < Duration::from_secs(2) {
+            return;
         }
         let paint = self.err_look.paint;
         let name = resource.to_string();

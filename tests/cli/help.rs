@@ -3,7 +3,25 @@
 use crate::project::Project;
 
 /// The commands that the contract with scripts names.
-const COMMANDS: &[&str] = &["graph", "validate", "stacks", "kinds", "schema", "completions", "man"];
+const COMMANDS: &[&str] = &[
+    "deploy",
+    "destroy",
+    "plan",
+    "status",
+    "output",
+    "render",
+    "graph",
+    "validate",
+    "stacks",
+    "kinds",
+    "schema",
+    "env",
+    "doctor",
+    "serve",
+    "inspect",
+    "completions",
+    "man",
+];
 
 #[test]
 fn every_command_says_what_it_does_and_shows_how() {

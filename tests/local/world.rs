@@ -76,6 +76,7 @@ impl World {
         inputs: &Value,
     ) -> Result<RemoteId, wasmctl::kind::Error> {
         let attempt = Attempt {
+            secrets: &[],
             token,
             resumed: true,
             secrets: &[],

@@ -36,7 +36,10 @@ pub(crate) fn app(folder: &tempfile::TempDir, version: char) -> PathBuf {
 /// The bytes of that guest.
 pub(crate) fn app_bytes(version: char) -> Vec<u8> {
     let mut bytes = encode("tests/guests/app.wat", "tests/guests/wit", "app");
-    let at = bytes.windows(5).position(|window| window == b"ok v1").expect("the guest says its version");
+    let at = bytes
+        .windows(5)
+        .position(|window| window == b"ok v1")
+        .expect("the guest says its version");
     bytes[at + 4] = u8::try_from(version).expect("ASCII");
     bytes
 }

@@ -1,4 +1,5 @@
 //! `wasmctl serve` as its users see it: the real binary, real sockets.
+#![allow(clippy::print_stderr, reason = "measured times, for those who ask with --nocapture")]
 
 mod answers;
 mod fairness;

@@ -32,13 +32,22 @@ impl Server {
     /// Serves a file on a free port with further arguments, and waits until it answers.
     pub(crate) fn start(app: &Path, arguments: &[&str]) -> Self {
         let mut command = wasmctl();
-        command.arg("serve").arg(app).args(["--listen", "127.0.0.1:0"]).args(arguments);
+        command
+            .arg("serve")
+            .arg(app)
+            .args(["--listen", "127.0.0.1:0"])
+            .args(arguments);
         Self::spawn(command)
     }
 
     /// Runs a prepared command and waits for its `listening on` line.
     pub(crate) fn spawn(mut command: Command) -> Self {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
         let stderr = collect(&mut child);
         let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
         let mut line = String::new();
@@ -47,7 +56,11 @@ impl Server {
             let _ = child.wait();
             panic!("it does not listen: {line:?} {}", stderr.lock().unwrap());
         };
-        Self { url: url.to_owned(), child, stderr }
+        Self {
+            url: url.to_owned(),
+            child,
+            stderr,
+        }
     }
 
     pub(crate) fn address(&self) -> String {
@@ -64,15 +77,23 @@ impl Server {
 
     /// Waits until something is said on stderr.
     pub(crate) fn says(&self, text: &str) {
-        eventually(&format!("{text:?} on stderr, which is:\n{}", self.stderr()), || self.stderr().contains(text));
+        eventually(&format!("{text:?} on stderr, which is:\n{}", self.stderr()), || {
+            self.stderr().contains(text)
+        });
     }
 
     pub(crate) fn get(&self, path: &str) -> Reply {
-        self.send(&format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"))
+        self.send(&format!(
+            "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
+        ))
     }
 
     pub(crate) fn post(&self, path: &str, body: &[u8]) -> Reply {
-        let mut request = format!("POST {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
+        let mut request = format!(
+            "POST {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        )
+        .into_bytes();
         request.extend_from_slice(body);
         send(&self.address(), &request).expect("an answer")
     }
@@ -83,7 +104,10 @@ impl Server {
 
     /// Sends a signal by its name.
     pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status().expect("kill runs");
+        let status = Command::new("kill")
+            .args(["-s", name, &self.pid().to_string()])
+            .status()
+            .expect("kill runs");
         assert!(status.success());
     }
 
@@ -152,16 +176,25 @@ pub(crate) fn parse(answer: &[u8]) -> Option<Reply> {
     let (body, complete) = if head.contains("transfer-encoding: chunked") {
         dechunk(rest)
     } else {
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
         (rest.to_owned(), length.is_none_or(|length| length == rest.len()))
     };
-    Some(Reply { status, head, body, complete })
+    Some(Reply {
+        status,
+        head,
+        body,
+        complete,
+    })
 }
 
 fn dechunk(mut rest: &str) -> (String, bool) {
     let mut body = String::new();
     while let Some((length, after)) = rest.split_once("\r\n") {
-        let Ok(length) = usize::from_str_radix(length, 16) else { break };
+        let Ok(length) = usize::from_str_radix(length, 16) else {
+            break;
+        };
         if length == 0 {
             return (body, true);
         }
@@ -173,6 +206,7 @@ fn dechunk(mut rest: &str) -> (String, bool) {
 }
 
 /// Looks again and again until something holds; fails with `what` when it takes too long.
+#[allow(clippy::disallowed_methods, reason = "the one place that waits between two looks")]
 pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let since = Instant::now();
     while !holds() {

@@ -9,7 +9,10 @@ use tempfile::tempdir;
 #[test]
 fn configuration_and_output() {
     let folder = tempdir().unwrap();
-    let server = Server::start(&app(&folder, '1'), &["--config", "greeting=good morning", "--config", "other=x"]);
+    let server = Server::start(
+        &app(&folder, '1'),
+        &["--config", "greeting=good morning", "--config", "other=x"],
+    );
     assert_eq!(server.get("/c").body, "good morning");
     assert_eq!(server.get("/p").body, "ok v1\n");
     server.says("app-1 stdout | a line from the guest\n");
@@ -48,7 +51,11 @@ fn folders_are_shared_and_may_be_read_only() {
     assert_eq!(reader.get("/file/new.txt").body, "shared");
     assert_eq!(reader.get("/write/new.txt/changed").status, 403);
     assert_eq!(std::fs::read_to_string(data.join("new.txt")).unwrap(), "shared");
-    assert_eq!(reader.get("/file/../../etc/hostname").status, 404, "a preopened folder is not a way out");
+    assert_eq!(
+        reader.get("/file/../../etc/hostname").status,
+        404,
+        "a preopened folder is not a way out"
+    );
 }
 
 #[test]
@@ -66,7 +73,9 @@ fn the_store_outlives_instances_and_the_process() {
             let address = address.clone();
             std::thread::spawn(move || {
                 for _ in 0..10 {
-                    let reply = crate::server::send(&address, b"GET /k HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").unwrap();
+                    let reply =
+                        crate::server::send(&address, b"GET /k HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+                            .unwrap();
                     assert_eq!(reply.status, 200, "{reply:?}");
                 }
             })
@@ -81,12 +90,24 @@ fn the_store_outlives_instances_and_the_process() {
     server.wait();
     let server = Server::start(&app(&folder, '1'), &arguments);
     assert_eq!(server.get("/k").body, "84\n");
-    let other = wasmctl().arg("serve").arg(app(&folder, '1')).args(["--listen", "127.0.0.1:0"]).args(arguments).output().unwrap();
-    assert!(String::from_utf8_lossy(&other.stderr).contains("another process has it open"), "{other:?}");
+    let other = wasmctl()
+        .arg("serve")
+        .arg(app(&folder, '1'))
+        .args(["--listen", "127.0.0.1:0"])
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(
+        String::from_utf8_lossy(&other.stderr).contains("another process has it open"),
+        "{other:?}"
+    );
     drop(server);
     // Without a file it lives as long as the process.
     let server = Server::start(&app(&folder, '1'), &[]);
-    assert_eq!((server.get("/k").body, server.get("/k").body), ("1\n".into(), "2\n".into()));
+    assert_eq!(
+        (server.get("/k").body, server.get("/k").body),
+        ("1\n".into(), "2\n".into())
+    );
 }
 
 #[test]

@@ -37,7 +37,10 @@ impl<E: std::error::Error> From<E> for Failure {
 /// A change to the store.
 pub(in super::super) enum Change {
     /// Sets all pairs, or none.
-    Set { bucket: Arc<str>, pairs: Vec<(String, Vec<u8>)> },
+    Set {
+        bucket: Arc<str>,
+        pairs: Vec<(String, Vec<u8>)>,
+    },
     /// Deletes all keys, or none; a missing one is no error.
     Delete { bucket: Arc<str>, keys: Vec<String> },
     /// Adds to a decimal number; a missing one counts as 0.
@@ -61,23 +64,34 @@ impl Database {
     /// # Errors
     /// [`Error::KeyValue`] when the file is none of ours, or another process keeps it open.
     pub(in super::super) fn open(path: Option<&Path>) -> Result<Self, Error> {
-        let wrong = |reason: String| Error::KeyValue { path: path.unwrap_or(Path::new("(memory)")).into(), reason };
+        let wrong = |reason: String| Error::KeyValue {
+            path: path.unwrap_or(Path::new("(memory)")).into(),
+            reason,
+        };
         let mut builder = redb::Builder::new();
         builder.set_cache_size(PAGE_CACHE);
         let redb = match path {
             None => builder.create_with_backend(redb::backends::InMemoryBackend::new()),
             Some(path) => {
                 let since = Instant::now();
+                #[allow(
+                    clippy::disallowed_methods,
+                    reason = "the other process says nothing when it lets go of its lock"
+                )]
                 loop {
                     match builder.create(path) {
-                        Err(redb::DatabaseError::DatabaseAlreadyOpen) if since.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(20)),
+                        Err(redb::DatabaseError::DatabaseAlreadyOpen) if since.elapsed() < PATIENCE => {
+                            std::thread::sleep(Duration::from_millis(20))
+                        }
                         result => break result,
                     }
                 }
             }
         };
         let redb = redb.map_err(|error| match error {
-            redb::DatabaseError::DatabaseAlreadyOpen => wrong("another process has it open; give each process a file of its own".into()),
+            redb::DatabaseError::DatabaseAlreadyOpen => {
+                wrong("another process has it open; give each process a file of its own".into())
+            }
             error => wrong(error.to_string()),
         })?;
         let redb = Arc::new(redb);
@@ -88,7 +102,10 @@ impl Database {
         std::thread::Builder::new()
             .name("keyvalue".into())
             .spawn(move || write(&own, &incoming))
-            .map_err(|source| Error::System { what: "starting the key-value thread", source })?;
+            .map_err(|source| Error::System {
+                what: "starting the key-value thread",
+                source,
+            })?;
         Ok(Self { redb, orders })
     }
 
@@ -142,8 +159,10 @@ impl Database {
 
 fn write(redb: &redb::Database, orders: &Receiver<Order>) {
     while let Ok(first) = orders.recv() {
-        let (changes, waiting): (Vec<_>, Vec<_>) =
-            std::iter::once(first).chain(orders.try_iter().take(BATCH - 1)).map(|order| (order.change, order.done)).unzip();
+        let (changes, waiting): (Vec<_>, Vec<_>) = std::iter::once(first)
+            .chain(orders.try_iter().take(BATCH - 1))
+            .map(|order| (order.change, order.done))
+            .unzip();
         match apply(redb, &changes) {
             Ok(results) => {
                 for (done, result) in waiting.into_iter().zip(results) {
@@ -180,7 +199,9 @@ fn apply(redb: &redb::Database, changes: &[Change]) -> Result<Vec<Result<u64, Fa
                     Ok(0)
                 }
                 Change::Increment { bucket, key, delta } => {
-                    let old = table.get((&**bucket, key.as_str()))?.map(|value| value.value().to_vec());
+                    let old = table
+                        .get((&**bucket, key.as_str()))?
+                        .map(|value| value.value().to_vec());
                     match add(old.as_deref(), *delta) {
                         Ok(sum) => {
                             table.insert((&**bucket, key.as_str()), sum.to_string().as_bytes())?;
@@ -199,7 +220,10 @@ fn apply(redb: &redb::Database, changes: &[Change]) -> Result<Vec<Result<u64, Fa
 fn add(old: Option<&[u8]>, delta: u64) -> Result<u64, &'static str> {
     let old = match old {
         None => 0,
-        Some(bytes) => std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok()).ok_or("its value is no number")?,
+        Some(bytes) => std::str::from_utf8(bytes)
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .ok_or("its value is no number")?,
     };
     u64::checked_add(old, delta).ok_or("the sum does not fit into 64 bits")
 }
@@ -215,12 +239,26 @@ mod tests {
         {
             let database = Database::open(Some(&path)).expect("a new file");
             for expected in 1..=3 {
-                let change = Change::Increment { bucket: "a".into(), key: "n".into(), delta: 1 };
+                let change = Change::Increment {
+                    bucket: "a".into(),
+                    key: "n".into(),
+                    delta: 1,
+                };
                 assert_eq!(database.change(change).await.expect("increment"), expected);
             }
             let pairs = vec![("n".to_owned(), b"text".to_vec()), ("m".to_owned(), vec![])];
-            database.change(Change::Set { bucket: "b".into(), pairs }).await.expect("set");
-            let change = Change::Increment { bucket: "b".into(), key: "n".into(), delta: 1 };
+            database
+                .change(Change::Set {
+                    bucket: "b".into(),
+                    pairs,
+                })
+                .await
+                .expect("set");
+            let change = Change::Increment {
+                bucket: "b".into(),
+                key: "n".into(),
+                delta: 1,
+            };
             assert!(database.change(change).await.is_err(), "text is no number");
         }
         // Waits until the writing thread of the first one has let go of the file.

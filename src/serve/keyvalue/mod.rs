@@ -64,7 +64,10 @@ impl HasData for HasView {
 }
 
 /// Links the three interfaces.
-pub(super) fn add_to_linker<T: Send + 'static>(linker: &mut Linker<T>, view: fn(&mut T) -> View<'_>) -> wasmtime::Result<()> {
+pub(super) fn add_to_linker<T: Send + 'static>(
+    linker: &mut Linker<T>,
+    view: fn(&mut T) -> View<'_>,
+) -> wasmtime::Result<()> {
     store::add_to_linker::<T, HasView>(linker, view)?;
     atomics::add_to_linker::<T, HasView>(linker, view)?;
     batch::add_to_linker::<T, HasView>(linker, view)
@@ -96,13 +99,23 @@ impl store::HostBucket for View<'_> {
 
     async fn set(&mut self, bucket: Resource<Bucket>, key: String, value: Vec<u8>) -> Result<(), Error> {
         let bucket = self.name(&bucket)?;
-        self.database.change(Change::Set { bucket, pairs: vec![(key, value)] }).await?;
+        self.database
+            .change(Change::Set {
+                bucket,
+                pairs: vec![(key, value)],
+            })
+            .await?;
         Ok(())
     }
 
     async fn delete(&mut self, bucket: Resource<Bucket>, key: String) -> Result<(), Error> {
         let bucket = self.name(&bucket)?;
-        self.database.change(Change::Delete { bucket, keys: vec![key] }).await?;
+        self.database
+            .change(Change::Delete {
+                bucket,
+                keys: vec![key],
+            })
+            .await?;
         Ok(())
     }
 
@@ -115,7 +128,10 @@ impl store::HostBucket for View<'_> {
         let mut keys = self.database.keys(&self.name(&bucket)?, skip, PAGE + 1)?;
         let more = keys.len() > PAGE;
         keys.truncate(PAGE);
-        Ok(store::KeyResponse { keys, cursor: more.then(|| (skip + PAGE) as u64) })
+        Ok(store::KeyResponse {
+            keys,
+            cursor: more.then(|| (skip + PAGE) as u64),
+        })
     }
 
     async fn drop(&mut self, bucket: Resource<Bucket>) -> wasmtime::Result<()> {
@@ -132,7 +148,11 @@ impl atomics::Host for View<'_> {
 }
 
 impl batch::Host for View<'_> {
-    async fn get_many(&mut self, bucket: Resource<Bucket>, keys: Vec<String>) -> Result<Vec<Option<(String, Vec<u8>)>>, Error> {
+    async fn get_many(
+        &mut self,
+        bucket: Resource<Bucket>,
+        keys: Vec<String>,
+    ) -> Result<Vec<Option<(String, Vec<u8>)>>, Error> {
         Ok(self.database.get_many(&self.name(&bucket)?, keys)?)
     }
 

@@ -114,9 +114,7 @@ fn layers(plan: &Plan<'_>) -> Vec<Vec<usize>> {
         }
     }
     let deepest = (0..plan.last_from).map(|item| layer[item]).max().unwrap_or(0);
-    for item in plan.last_from..count {
-        layer[item] = deepest + 1;
-    }
+    layer[plan.last_from..].fill(deepest + 1);
     let mut layers = vec![Vec::new(); deepest + 2];
     for (item, layer) in layer.into_iter().enumerate() {
         layers[layer].push(item);

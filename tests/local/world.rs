@@ -79,7 +79,6 @@ impl World {
             secrets: &[],
             token,
             resumed: true,
-            secrets: &[],
             address,
         };
         self.kind(kind).create(inputs, attempt).await

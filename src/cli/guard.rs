@@ -13,10 +13,10 @@ use crate::guard::{self, RunDir};
 pub(super) struct GuardArgs {
     /// The folder that says what to run
     #[arg(value_name = "RUN_DIR")]
-    pub(super) run_dir: PathBuf,
+    run_dir: PathBuf,
     /// Only wait for the death of the guardian, and start another one
     #[arg(long, hide = true)]
-    pub(super) stand_by: bool,
+    stand_by: bool,
 }
 
 impl GuardArgs {

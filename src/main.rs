@@ -1,4 +1,7 @@
 //! The command line: parse, run, leave with the exit code.
-#![allow(missing_docs)]
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    wasmctl::cli::main()
+}

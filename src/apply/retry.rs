@@ -11,7 +11,7 @@ use crate::kind::{Class, Error};
 pub type Stop = watch::Receiver<bool>;
 
 /// Sleeps, unless the run is asked to stop: then it returns `false` at once.
-pub async fn pause(duration: Duration, stop: &mut Stop) -> bool {
+pub(super) async fn pause(duration: Duration, stop: &mut Stop) -> bool {
     if *stop.borrow() {
         return false;
     }
@@ -28,7 +28,7 @@ pub async fn pause(duration: Duration, stop: &mut Stop) -> bool {
 }
 
 /// Ends when nothing happened for so long.
-pub async fn silence(duration: Duration) {
+pub(crate) async fn silence(duration: Duration) {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that waits")]
     tokio::time::sleep(duration).await;
 }
@@ -36,13 +36,13 @@ pub async fn silence(duration: Duration) {
 /// Growing pauses between looks at what is on its way: from 1 ms, so that what is quick is seen at
 /// once, to 5 s.
 #[derive(Debug, Default)]
-pub struct Poll {
+pub(super) struct Poll {
     looks: u32,
 }
 
 impl Poll {
     /// Returns the pause before the next look.
-    pub fn next(&mut self) -> Duration {
+    pub(super) fn next(&mut self) -> Duration {
         let growth = 1.5_f64.powi(i32::try_from(self.looks.min(40)).unwrap_or(40));
         self.looks += 1;
         Duration::from_secs_f64((0.001 * growth).min(5.0))
@@ -51,7 +51,7 @@ impl Poll {
 
 /// Decides about further tries of a call that failed.
 #[derive(Debug, Default)]
-pub struct Tries {
+pub(crate) struct Tries {
     tried: u32,
 }
 
@@ -60,7 +60,7 @@ const MOST_UNANSWERED: u32 = 12;
 
 impl Tries {
     /// Returns when to try again, from now; `None` if the error stands.
-    pub fn again(&mut self, error: &Error, deadline: Instant) -> Option<Duration> {
+    pub(crate) fn again(&mut self, error: &Error, deadline: Instant) -> Option<Duration> {
         let (first, most) = match error.class {
             Class::Busy => (0.02, 5.0),
             Class::Unavailable if self.tried < MOST_UNANSWERED => (0.1, 15.0),
@@ -80,7 +80,7 @@ impl Tries {
 
     /// Returns the number of the next try, from 2.
     #[must_use]
-    pub fn number(&self) -> u32 {
+    pub(crate) fn number(&self) -> u32 {
         self.tried + 1
     }
 }

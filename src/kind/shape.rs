@@ -417,14 +417,44 @@ impl Shape {
     /// Fills in the defaults of fields that are not there, and drops those that are nothing.
     #[must_use]
     pub fn complete(&self, value: Value) -> Value {
-        let Some(fields) = self.fields() else { return value };
-        let mut entries: BTreeMap<String, Value> = match value {
-            Value::Map(entries) => entries,
-            Value::Known(Json::Object(entries)) => entries
-                .into_iter()
-                .map(|(key, value)| (key, Value::Known(value)))
-                .collect(),
-            other => return other,
+        match &self.ty {
+            Type::Struct(fields) => Self::complete_fields(fields, value),
+            Type::List(items) if items.has_fields() => match value {
+                Value::Known(Json::Array(values)) => Value::list(
+                    values
+                        .into_iter()
+                        .map(|value| items.complete(Value::Known(value)))
+                        .collect(),
+                ),
+                Value::List(values) => Value::list(values.into_iter().map(|value| items.complete(value)).collect()),
+                other => other,
+            },
+            Type::Map(values) if values.has_fields() => match entries_of(value) {
+                Ok(entries) => Value::map(
+                    entries
+                        .into_iter()
+                        .map(|(key, value)| (key, values.complete(value)))
+                        .collect(),
+                ),
+                Err(other) => other,
+            },
+            _ => value,
+        }
+    }
+
+    /// Whether anything inside has named fields, and so may have defaults.
+    fn has_fields(&self) -> bool {
+        match &self.ty {
+            Type::Struct(_) => true,
+            Type::List(inner) | Type::Map(inner) => inner.has_fields(),
+            _ => false,
+        }
+    }
+
+    fn complete_fields(fields: &IndexMap<String, Field>, value: Value) -> Value {
+        let mut entries = match entries_of(value) {
+            Ok(entries) => entries,
+            Err(other) => return other,
         };
         entries.retain(|key, value| {
             *value != Value::Known(Json::Null)
@@ -445,6 +475,18 @@ impl Shape {
             }
         }
         Value::map(entries)
+    }
+}
+
+/// Takes a map apart; anything else comes back as it is.
+fn entries_of(value: Value) -> Result<BTreeMap<String, Value>, Value> {
+    match value {
+        Value::Map(entries) => Ok(entries),
+        Value::Known(Json::Object(entries)) => Ok(entries
+            .into_iter()
+            .map(|(key, value)| (key, Value::Known(value)))
+            .collect()),
+        other => Err(other),
     }
 }
 

@@ -17,7 +17,7 @@ pub fn diff(before: &Json, after: &Value, shape: &Shape, seal: &Seal) -> Vec<Fie
 
 /// Lists all fields of something that is to be made.
 #[must_use]
-pub fn all_new(after: &Value, seal: &Seal) -> Vec<FieldChange> {
+pub(super) fn all_new(after: &Value, seal: &Seal) -> Vec<FieldChange> {
     let mut changes = Vec::new();
     let walk = Walk { seal };
     for (key, value) in entries(after) {
@@ -28,7 +28,7 @@ pub fn all_new(after: &Value, seal: &Seal) -> Vec<FieldChange> {
 
 /// Lists all fields of something that is to go.
 #[must_use]
-pub fn all_gone(before: &Json) -> Vec<FieldChange> {
+pub(super) fn all_gone(before: &Json) -> Vec<FieldChange> {
     let Json::Object(entries) = before else {
         return Vec::new();
     };

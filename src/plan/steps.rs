@@ -106,11 +106,11 @@ impl Work {
 
 /// Steps and their order, as they are collected.
 #[derive(Debug, Default)]
-pub struct Steps {
+pub(super) struct Steps {
     /// The steps.
-    pub list: Vec<Step>,
+    pub(super) list: Vec<Step>,
     /// For each step, the steps it waits for.
-    pub after: Vec<Vec<StepIndex>>,
+    pub(super) after: Vec<Vec<StepIndex>>,
     /// The last step that makes or changes a resource.
     forward: HashMap<ResourceId, StepIndex>,
     /// The steps that make or change any instance of a resource.
@@ -121,7 +121,7 @@ pub struct Steps {
 
 impl Steps {
     /// Adds a step.
-    pub fn add(&mut self, resource: &ResourceId, work: Work, after: Vec<StepIndex>) -> StepIndex {
+    pub(super) fn add(&mut self, resource: &ResourceId, work: Work, after: Vec<StepIndex>) -> StepIndex {
         self.list.push(Step {
             resource: resource.clone(),
             work,
@@ -131,7 +131,7 @@ impl Steps {
     }
 
     /// Notes the step after which a resource is as it shall be.
-    pub fn set_forward(&mut self, resource: &ResourceId, step: StepIndex) {
+    pub(super) fn set_forward(&mut self, resource: &ResourceId, step: StepIndex) {
         self.forward.insert(resource.clone(), step);
         if resource.key.is_some() {
             self.forward_of
@@ -143,7 +143,7 @@ impl Steps {
 
     /// Returns the step after which a resource is as it shall be, if there is anything to do for it.
     #[must_use]
-    pub fn forward(&self, resource: &ResourceId) -> Option<StepIndex> {
+    pub(super) fn forward(&self, resource: &ResourceId) -> Option<StepIndex> {
         self.forward.get(resource).copied()
     }
 
@@ -151,7 +151,7 @@ impl Steps {
     ///
     /// What needs all instances of a resource waits at one meeting point, so that n users of m
     /// instances cost n + m edges, not n × m.
-    pub fn after_needs(&mut self, needs: &[ResourceId]) -> Vec<StepIndex> {
+    pub(super) fn after_needs(&mut self, needs: &[ResourceId]) -> Vec<StepIndex> {
         let mut after = Vec::new();
         for need in needs {
             if let Some(step) = self.forward(need) {

@@ -1,5 +1,7 @@
 //! Everything a stack can be made of: the one list of providers and the one list of kinds.
 
+#[cfg(feature = "local")]
+pub mod local;
 pub mod std;
 
 use ::std::sync::LazyLock;
@@ -7,7 +9,13 @@ use ::std::sync::LazyLock;
 use crate::kind::{ProviderRegistration, Registration, computed, object, provider as connects};
 
 /// Every provider, by name.
-pub static PROVIDERS: LazyLock<Vec<ProviderRegistration>> = LazyLock::new(|| vec![connects::<std::Std>()]);
+pub static PROVIDERS: LazyLock<Vec<ProviderRegistration>> = LazyLock::new(|| {
+    vec![
+        connects::<std::Std>(),
+        #[cfg(feature = "local")]
+        connects::<local::Local>(),
+    ]
+});
 
 /// Every kind, in the order of the help.
 pub static KINDS: LazyLock<Vec<Registration>> = LazyLock::new(|| {
@@ -18,6 +26,18 @@ pub static KINDS: LazyLock<Vec<Registration>> = LazyLock::new(|| {
         object::<std::command::Command>(),
         computed::<std::random::Random>(),
         object::<std::wait_http::WaitHttp>(),
+        #[cfg(feature = "local")]
+        object::<local::shared_folder::SharedFolder>(),
+        #[cfg(feature = "local")]
+        object::<local::component::Component>(),
+        #[cfg(feature = "local")]
+        object::<local::instance::Instance>(),
+        #[cfg(feature = "local")]
+        object::<local::container::Container>(),
+        #[cfg(feature = "local")]
+        object::<local::function::Function>(),
+        #[cfg(feature = "local")]
+        object::<local::load_balancer::LoadBalancer>(),
     ]
 });
 

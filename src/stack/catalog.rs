@@ -9,7 +9,10 @@ use crate::diagnostic::{Diagnostic, Source, did_you_mean};
 
 /// The files under `stacks/`, `templates/` that are compiled in, so that an installed `wasmctl` deploys them
 /// anywhere. A test compares this list with the folders.
-const COMPILED_IN: &[(&str, &str)] = &[];
+const COMPILED_IN: &[(&str, &str)] = &[(
+    "stacks/local-multi-compute/stack.yaml",
+    include_str!("../../stacks/local-multi-compute/stack.yaml"),
+)];
 
 /// Where a stack was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -277,5 +280,31 @@ impl crate::kind::Templates for TemplateFiles {
             }
         }
         super::template::render_files(&files, name, vars)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_in_the_folders_is_compiled_in() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut found = Vec::new();
+        let mut folders = vec![root.join("stacks"), root.join("templates"), root.join("env")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.extension().is_none_or(|extension| extension != "md") {
+                    found.push(path.strip_prefix(root).unwrap().to_string_lossy().into_owned());
+                }
+            }
+        }
+        found.sort();
+        let mut listed: Vec<&str> = COMPILED_IN.iter().map(|(name, _)| *name).collect();
+        listed.sort_unstable();
+        assert_eq!(found, listed, "please bring `COMPILED_IN` in line with the folders");
     }
 }

@@ -114,7 +114,8 @@ impl Command {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         process.envs(on.project.passed_on.iter().map(|(name, value)| (name, value)));
-        process.envs(&inputs.env).kill_on_drop(true);
+        // A group of its own: Ctrl-C in the terminal is for wasmctl, which lets calls in flight return.
+        process.envs(&inputs.env).kill_on_drop(true).process_group(0);
         let name = match line {
             Line::Shell(_) => "sh",
             Line::Program(words) => words[0].as_str(),

@@ -1,0 +1,3 @@
+;; A component, but none that answers requests.
+(module
+  (func (export "run")))

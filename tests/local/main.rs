@@ -1,0 +1,9 @@
+//! The local provider: the balancer, the guardians, the kinds, on loopback and with real processes.
+#![allow(missing_docs, reason = "a test")]
+#![cfg(feature = "local")]
+
+mod balance;
+mod guards;
+mod kinds;
+mod targets;
+mod world;

@@ -346,20 +346,6 @@ const PROJECTS: &[Case] = &[
     }),
     ("template-not-utf-8", || Project::new(TEMPLATE).with("templates/page.html", b"ok\nna\xefve\n")),
     ("template-a-folder", || Project::new(TEMPLATE.replace("page.html", "mail")).with("templates/mail/a.txt", "")),
-    // Paths out of the project.
-    ("path-through-a-link", || {
-        let project = Project::new(resources("  a: { type: std/file, path: out/x, content: y }\n"));
-        link(&project, "/tmp", "out");
-        project
-    }),
-    ("path-command-dir-through-a-link", || {
-        let project = Project::new(resources("  a: { type: std/command, run: [\"true\"], dir: out }\n"));
-        link(&project, "/tmp", "out");
-        project
-    }),
-    ("path-command-dir-missing", || {
-        Project::new(resources("  a: { type: std/command, run: [\"true\"], dir: nowhere }\n"))
-    }),
     // Values of variables.
     ("value-missing", || variable("{ type: string, description: the region to deploy to }")),
     ("value-number-is-no-number", || variable("{ type: number }").var("v", "ten")),

@@ -106,9 +106,13 @@ impl Expr {
         let written = self.span.text();
         let words = reference.to_string();
         let hint = reference.range.start;
-        let starts: Vec<usize> = written.match_indices(&words).map(|(at, _)| at).collect();
-        match starts.into_iter().min_by_key(|at| at.abs_diff(hint)) {
-            Some(at) => self.span.within(at..at + words.len()),
+        // Keys in brackets may be quoted either way, and escaped in double quotes.
+        let spellings = [words.replace('"', "'"), words.replace('"', "\\\""), words];
+        let found = spellings
+            .iter()
+            .flat_map(|words| written.match_indices(words.as_str()).map(|(at, _)| at..at + words.len()));
+        match found.min_by_key(|range| range.start.abs_diff(hint)) {
+            Some(range) => self.span.within(range),
             None => self.span.clone(),
         }
     }

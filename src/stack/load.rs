@@ -99,7 +99,7 @@ pub fn load(ask: &Load<'_>) -> Result<(Stack, Diagnostics), Diagnostics> {
         mut problems, parts, ..
     } = reader;
 
-    let missing_values = !ask.need_values;
+    let missing_values = !ask.need_values || parts.unread_settings;
     let before = problems.0.len();
     let values = if parts.read {
         variable::resolve(&parts.variables, &parts.broken.variables, &settings, &mut problems)
@@ -146,6 +146,8 @@ pub fn load(ask: &Load<'_>) -> Result<(Stack, Diagnostics), Diagnostics> {
 struct Parts {
     /// Whether the stack file could be read.
     read: bool,
+    /// Whether a file of variables could not be read: it may have had the values that are missing.
+    unread_settings: bool,
     /// Resources and variables that are declared, but not rightly: what refers to them is not at fault.
     broken: Broken,
     name: Option<Spanned<String>>,
@@ -375,7 +377,10 @@ impl Reader<'_> {
             Document::parse(source)
         }) {
             Ok(document) => variable::read_settings(&document, strict, settings, &mut self.problems),
-            Err(problem) => self.problems.push(problem),
+            Err(problem) => {
+                self.parts.unread_settings = true;
+                self.problems.push(problem);
+            }
         }
     }
 }

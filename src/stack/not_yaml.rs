@@ -107,7 +107,7 @@ fn words(source: &Source, error: &Error, range: &Range<usize>) -> Words {
         Error::Unexpected { .. } => Words::no_yaml("a key that is a list or a map; it must be a word", Some(TEMPLATE)),
         Error::Eof { .. } => Words::no_yaml("it ends too early", None),
         Error::Message { msg, .. } | Error::ExternalMessage { msg, .. } => scanned(&source.text, msg, range.start),
-        other => Words::no_yaml(plain(&other.to_string()), None),
+        other => scanned(&source.text, &other.to_string(), range.start),
     }
 }
 
@@ -142,6 +142,9 @@ fn aliases() -> Words {
 fn scanned(text: &str, message: &str, start: usize) -> Words {
     let message = plain(message);
     let here = text.get(start..).and_then(|rest| rest.chars().next());
+    if message.contains("budget breached") {
+        return aliases();
+    }
     if message.contains("recursion limit") {
         return too_deep();
     }

@@ -147,10 +147,10 @@ const LEAF: &str = "leaf";
 /// Says what is no template, and where.
 pub fn parse_leaf(text: &str) -> Result<Leaf, TemplateTrouble> {
     ENGINE.with_borrow_mut(|tera| {
-        tera.add_raw_template(LEAF, text).map_err(|error| explain(&error))?;
+        tera.add_raw_template(LEAF, text).map_err(|error| explain(&error, text))?;
         let mut roots: Vec<&str> = tera
             .get_template_variables(LEAF)
-            .map_err(|error| explain(&error))?
+            .map_err(|error| explain(&error, text))?
             .into_iter()
             .collect();
         roots.sort_unstable();
@@ -166,10 +166,10 @@ pub fn parse_leaf(text: &str) -> Result<Leaf, TemplateTrouble> {
 /// # Errors
 /// Says what cannot be rendered, and where.
 pub fn render_leaf(leaf: &Leaf, values: &Values) -> Result<String, TemplateTrouble> {
-    let context = Context::from_serialize(&values.0).map_err(|error| explain(&error))?;
+    let context = Context::from_serialize(&values.0).map_err(|error| explain(&error, &leaf.text))?;
     ENGINE
         .with_borrow(|tera| bounded(|text| tera.render_str_to(&leaf.text, &context, false, text)))
-        .map_err(|error| explain(&error))
+        .map_err(|error| explain(&error, &leaf.text))
 }
 
 /// Finds the templates that a template includes, extends or imports.
@@ -244,6 +244,17 @@ fn words(message: &str) -> (String, Option<&'static str>) {
             Some("`{{` ends with `}}`, `{% if %}` with `{% endif %}`, `{% for %}` with `{% endfor %}`"),
         );
     }
+    if message.contains("undefined") {
+        return ("what it refers to is not there".to_owned(), None);
+    }
+    if message.contains("but expected identifier") {
+        let found = message.strip_prefix("found ").and_then(|rest| rest.split(' ').next());
+        return (format!("{} stands where a name should be", found.unwrap_or("it")), None);
+    }
+    // tera names types as Rust does.
+    let message = [("`&[Value]`", "a list"), ("`f64`", "a number"), ("`i64`", "a number"), ("`u64`", "a number")]
+        .iter()
+        .fold(message, |message, (rust, plain)| message.replace(rust, plain));
     let help = if message.starts_with("unknown filter") {
         Some("filters are those of tera 2, such as `upper`, `join(sep=\",\")`, `default(value=…)`, `length`")
     } else if message.starts_with("unknown function") {
@@ -266,10 +277,15 @@ fn words(message: &str) -> (String, Option<&'static str>) {
 
 /// Whether a message says that something is not there.
 fn is_absence(message: &str) -> bool {
-    message.contains("is not defined") || message.contains("not found") || message.contains("undefined")
+    message.contains("is not defined") || message.contains("is not there")
 }
 
-fn explain(error: &tera::Error) -> TemplateTrouble {
+/// Returns the word that a message puts into backticks.
+fn quoted(message: &str) -> Option<&str> {
+    message.split('`').nth(1).filter(|word| !word.is_empty())
+}
+
+fn explain(error: &tera::Error, text: &str) -> TemplateTrouble {
     match error.kind() {
         ErrorKind::SyntaxError(report) | ErrorKind::RenderingError(report) => {
             let (message, help) = words(report.message());
@@ -290,10 +306,10 @@ fn explain(error: &tera::Error) -> TemplateTrouble {
             };
             TemplateTrouble {
                 message: format!("the template does not work: {message}"),
-                label: String::new(),
+                label: "here".to_owned(),
                 help,
                 is_absence: is_absence(&message),
-                range: None,
+                range: quoted(&message).and_then(|word| text.find(word).map(|at| at..at + word.len())),
             }
         }
     }

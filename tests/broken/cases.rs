@@ -174,12 +174,6 @@ const PROJECTS: &[Case] = &[
         project.request.stack = "prodution".to_owned();
         project
     }),
-    ("stack-none-at-all", || {
-        let mut project = Project::new(PLAIN);
-        std::fs::remove_dir_all(project.path("stacks")).unwrap();
-        project.request.stack = "web".to_owned();
-        project
-    }),
     ("stack-bad-name", || {
         let mut project = Project::new(PLAIN);
         project.request.stack = "..".to_owned();
@@ -273,7 +267,7 @@ const PROJECTS: &[Case] = &[
     }),
     ("bomb-doubling-values", || {
         // Each value is twice the one before: 40 of them are a terabyte.
-        let mut text = String::from("  r0: { type: std/value, value: 0123456789 }\n");
+        let mut text = String::from("  r0: { type: std/value, value: abcdefghij }\n");
         for at in 1..40 {
             let below = at - 1;
             text += &format!("  r{at}: {{ type: std/value, value: \"{{{{ r{below}.value }}}}{{{{ r{below}.value }}}}\" }}\n");

@@ -200,14 +200,10 @@ pub(super) fn address(text: &str) -> Result<ResourceId, String> {
 
 /// Writes a file that the user named, or says why it cannot be.
 pub(super) fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
-    crate::state::file::write_atomically(path, bytes, mode).map_err(|error| {
+    crate::disk::write_atomically(path, bytes, mode).map_err(|error| {
         Diagnostic::error(
             "write",
-            format!(
-                "cannot write `{}`: {}",
-                path.display(),
-                crate::stack::catalog::plain(&error)
-            ),
+            format!("cannot write `{}`: {}", path.display(), crate::disk::plain(&error)),
         )
         .help("name a file in a folder that exists and can be written")
         .into()

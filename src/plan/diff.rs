@@ -97,6 +97,22 @@ impl Walk<'_> {
             }
             return;
         }
+        // A list of maps, one long and often alike: what differs in it is shown, not the whole.
+        if let (Some(Json::Array(old)), Some(new)) = (before, after.and_then(items))
+            && old.len() == new.len()
+            && old.iter().all(Json::is_object)
+            && new.iter().all(|item| is_map(Some(item)))
+        {
+            let inner = match shape.map(|shape| &shape.ty) {
+                Some(Type::List(inner)) => Some(inner.as_ref()),
+                _ => None,
+            };
+            for (index, (old, new)) in old.iter().zip(&new).enumerate() {
+                let path = format!("{path}[{index}]");
+                self.compare(&path, Some(old), Some(new), inner, replaces, changes);
+            }
+            return;
+        }
         changes.push(FieldChange {
             path: path.to_owned(),
             before: before.map_or(Shown::Absent, shown_record),
@@ -157,6 +173,14 @@ fn entries(value: &Value) -> Vec<(String, Value)> {
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect(),
         _ => Vec::new(),
+    }
+}
+
+fn items(value: &Value) -> Option<Vec<Value>> {
+    match value {
+        Value::Known(Json::Array(items)) => Some(items.iter().cloned().map(Value::Known).collect()),
+        Value::List(items) => Some(items.clone()),
+        _ => None,
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 
 use super::document::{Content, Document, Key, Node};
 use crate::diagnostic::{Diagnostic, Diagnostics, Span, Spanned, did_you_mean};
+use crate::units::parse_duration;
 
 /// A map of a document whose keys are taken one by one.
 pub(super) struct Fields<'d> {
@@ -137,8 +138,8 @@ impl<'d> Fields<'d> {
     pub(super) fn duration(&mut self, name: &str, problems: &mut Diagnostics) -> Option<Duration> {
         let text = self.text(name, problems)?;
         match parse_duration(&text) {
-            Some(duration) => Some(duration),
-            None => {
+            Ok(duration) => Some(duration),
+            Err(_) => {
                 problems.push(
                     Diagnostic::error("duration", format!("`{}` is no duration", text.value))
                         .at(&text.span, "not understood")
@@ -148,13 +149,6 @@ impl<'d> Fields<'d> {
             }
         }
     }
-}
-
-/// Reads a duration such as `30s`, `5m` or `1h30m`.
-#[must_use]
-pub fn parse_duration(text: &str) -> Option<Duration> {
-    let signed: jiff::SignedDuration = text.trim().parse().ok()?;
-    Duration::try_from(signed).ok()
 }
 
 /// Says that a value has the wrong type.

@@ -23,7 +23,7 @@ use crate::id::{Lineage, Serial, hex};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file cannot be read or written.
-    #[error("cannot {what} `{}`: {}", path.display(), crate::stack::catalog::plain(source))]
+    #[error("cannot {what} `{}`: {}", path.display(), crate::disk::plain(source))]
     Io {
         /// What was tried.
         what: &'static str,
@@ -282,6 +282,19 @@ impl Folder {
                 }
                 Snapshot::Bad(why) => return Err(self.damaged(why)),
             },
+            Snapshot::Missing if self.is_first_run(&journals)? => {
+                let first = journals[0].as_ref().map(|journal| {
+                    State::new(
+                        journal.lineage.clone(),
+                        Arc::clone(&journal.stack),
+                        Arc::clone(&journal.env),
+                    )
+                });
+                match first {
+                    Some(state) => (state, false),
+                    None => return Ok(None),
+                }
+            }
             Snapshot::Missing | Snapshot::Bad(_) => {
                 let why = match &current {
                     Snapshot::Bad(why) => why.clone(),
@@ -312,6 +325,14 @@ impl Folder {
             notices,
             journal: length,
         }))
+    }
+
+    /// Whether there never was a snapshot: the first run goes on, or was killed. Nothing is lost then, and nothing to be said.
+    fn is_first_run(&self, journals: &[Option<Journaled>; 2]) -> Result<bool, Error> {
+        let [current, previous] = journals;
+        Ok(current.as_ref().is_some_and(|journal| journal.base == 0)
+            && previous.is_none()
+            && matches!(self.snapshot("state.previous.json")?, Snapshot::Missing))
     }
 
     fn fold(&self, state: &mut State, journal: Option<&Journaled>, notices: &mut Vec<String>) -> Result<(), Error> {
@@ -589,31 +610,4 @@ fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
-}
-
-/// Writes a file so that it is there as a whole or not at all, even after a power cut.
-///
-/// # Errors
-/// Returns what the file system says; the old file is then intact.
-pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let folder = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let fresh = folder.join(format!(".{name}.{}.new", std::process::id()));
-    let result = (|| {
-        let mut options = File::options();
-        options.create(true).write(true).truncate(true).mode(mode);
-        let mut file = options.open(&fresh)?;
-        // The umask narrows `mode` at creation; this is what was asked for.
-        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))?;
-        file.write_all(bytes)?;
-        file.sync_data()?;
-        fs::rename(&fresh, path)
-    })();
-    if result.is_err() {
-        let _ = fs::remove_file(&fresh);
-    }
-    result
 }

@@ -30,22 +30,37 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("`{text}` is more bytes than fit into 64 bits"))
 }
 
-/// Reads a span of time such as `500ms`, `30s`, `2m` or `1h`; a plain number is seconds.
+/// Reads a span of time such as `500ms`, `30s`, `2m` or `1h30m`; a plain number is seconds.
 ///
 /// # Errors
 /// Says what was expected when the text is something else.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is not a span of time: write for example 500ms, 30s or 2m");
-    let (number, unit) = split(text);
-    let number: f64 = number.parse().map_err(|_| wrong())?;
-    let seconds = match unit {
-        "ms" => number / 1_000.0,
-        "" | "s" => number,
-        "m" | "min" => number * 60.0,
-        "h" => number * 3_600.0,
-        _ => return Err(wrong()),
-    };
-    Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
+    if let Ok(seconds) = text.trim().parse() {
+        return Duration::try_from_secs_f64(seconds).map_err(|_| wrong());
+    }
+    let mut total = Duration::ZERO;
+    let mut rest = text.trim();
+    if rest.is_empty() {
+        return Err(wrong());
+    }
+    while !rest.is_empty() {
+        let (number, after) = split(rest);
+        let end = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
+        let (unit, then) = after.split_at(end);
+        let number: f64 = number.parse().map_err(|_| wrong())?;
+        let seconds = match unit.trim() {
+            "ms" => number / 1_000.0,
+            "s" => number,
+            "m" | "min" => number * 60.0,
+            "h" => number * 3_600.0,
+            _ => return Err(wrong()),
+        };
+        let part = Duration::try_from_secs_f64(seconds).map_err(|_| wrong())?;
+        total = total.checked_add(part).ok_or_else(wrong)?;
+        rest = then;
+    }
+    Ok(total)
 }
 
 /// Writes a size the way [`parse_size`] reads it, in the largest unit that fits.
@@ -104,10 +119,12 @@ mod tests {
             ("2m", 120_000),
             ("1.5", 1_500),
             ("1h", 3_600_000),
+            ("1h30m", 5_400_000),
+            (" 1m 5s ", 65_000),
         ] {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(ms)), "{text}");
         }
-        for text in ["", "s", "soon", "1 week", "-3s"] {
+        for text in ["", "s", "soon", "1 week", "-3s", "inf", "nan", "1h30", "1h-1m"] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
     }

@@ -121,7 +121,7 @@ pub enum Error {
         /// What was tried.
         what: String,
         /// Why not.
-        source: KindError,
+        source: Box<KindError>,
     },
     /// The run broke off.
     #[error(transparent)]
@@ -650,7 +650,7 @@ async fn connect(request: &Request, stack: &Stack, state: &State, on: Option<&Va
             .await
             .map_err(|source| Error::Provider {
                 what: format!("cannot connect the provider `{name}`"),
-                source,
+                source: Box::new(source),
             })?;
         connected.insert(provider.name, made);
     }

@@ -113,7 +113,7 @@ impl Apply<'_> {
             say,
             plan,
         };
-        let (ended, mut heard) = run.to_the_end(heard, &halt).await;
+        let (ended, mut heard) = run.drive(heard, &halt).await;
         if ended.is_err() {
             // Nothing can be recorded any more. Calls in flight may return; what waits stops waiting.
             halt.send_replace(true);
@@ -166,7 +166,7 @@ enum Prepared {
 }
 
 impl Run<'_> {
-    async fn to_the_end(
+    async fn drive(
         &mut self,
         mut heard: UnboundedReceiver<Message>,
         halt: &watch::Sender<bool>,

@@ -12,6 +12,9 @@ use crate::diagnostic::{Diagnostic, Source, Span};
 /// The largest file that is read, in bytes: a flat stack of 100,000 resources has about 6 MB.
 pub const LARGEST_FILE: u64 = 64 << 20;
 
+/// How deep lists and maps may be nested.
+const DEEPEST: usize = 64;
+
 /// A parsed file.
 #[derive(Clone, Debug)]
 pub struct Document {
@@ -98,8 +101,7 @@ impl Document {
         if source.text.len() as u64 > LARGEST_FILE {
             return Err(too_large(&source.name, source.text.len() as u64));
         }
-        let parsed: Result<Placed, _> = serde_saphyr::from_str_with_options(&source.text, options());
-        match parsed {
+        match with_room(|| serde_saphyr::from_str_with_options::<Placed>(&source.text, options())) {
             Ok(placed) => Ok(Self {
                 root: placed.node(),
                 source,
@@ -131,10 +133,34 @@ pub fn too_large(name: &str, bytes: u64) -> Diagnostic {
     .help("split it with `include`, or move the data into files that resources refer to")
 }
 
+/// Parses where the stack is large enough for the deepest nesting, whatever thread asks for it.
+fn with_room<T: Send>(parse: impl Fn() -> T + Sync) -> T {
+    // A level of nesting takes up to 32 KB in a build without optimisation, and other threads have 2 MB.
+    const ROOM: usize = 16 << 20;
+    std::thread::scope(|scope| {
+        let parser = std::thread::Builder::new()
+            .name("yaml".to_owned())
+            .stack_size(ROOM)
+            .spawn_scoped(scope, &parse);
+        match parser.map(std::thread::ScopedJoinHandle::join) {
+            Ok(Ok(parsed)) => parsed,
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
+            // No thread to be had: it nearly always fits all the same.
+            Err(_) => parse(),
+        }
+    })
+}
+
 fn options() -> serde_saphyr::Options {
     // The limits are against bombs. They grow with nothing but aliases: what stands in the file
     // itself is bounded by its size.
     let mut budget = serde_saphyr::budget::Budget::default();
+    budget.max_depth = DEEPEST;
+    // How often an anchor is used is no sign of a bomb: what its uses add up to is bounded below.
+    budget.enforce_alias_anchor_ratio = false;
+    budget.max_aliases = 1_000_000;
+    budget.max_anchors = 1_000_000;
+    budget.max_merge_keys = 1_000_000;
     budget.max_events = 40_000_000;
     budget.max_nodes = 20_000_000;
     budget.max_total_scalar_bytes = 2 * LARGEST_FILE as usize;

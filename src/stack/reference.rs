@@ -92,6 +92,7 @@ pub fn exactly_one(text: &str) -> Option<Reference> {
         text,
         at: start,
         end: start + inner.len(),
+        depth: 0,
     };
     scanner.skip_blank();
     let reference = scanner.reference()?;
@@ -110,6 +111,7 @@ pub fn find_all(text: &str, roots: &[&str]) -> Vec<Reference> {
             text,
             at: region.start,
             end: region.end,
+            depth: 0,
         };
         // What stands before a word tells a name from a member, a filter or a test.
         let mut before = ' ';
@@ -170,6 +172,7 @@ fn regions(text: &str) -> Vec<Range<usize>> {
             text,
             at: open + 2,
             end: text.len(),
+            depth: 0,
         };
         let end = scanner.until(close, skip);
         let inside = open + 2..end;
@@ -191,10 +194,14 @@ fn regions(text: &str) -> Vec<Range<usize>> {
     found
 }
 
+/// How deep references may stand in each other's brackets: far more than anybody reads.
+const DEEPEST: usize = 16;
+
 struct Scanner<'a> {
     text: &'a str,
     at: usize,
     end: usize,
+    depth: usize,
 }
 
 impl<'a> Scanner<'a> {
@@ -290,7 +297,13 @@ impl<'a> Scanner<'a> {
                 } else if rest.starts_with(|c: char| c.is_ascii_digit()) {
                     Segment::Index(self.word().parse().ok()?)
                 } else {
-                    Segment::Dynamic(self.try_reference()?)
+                    if self.depth == DEEPEST {
+                        return None;
+                    }
+                    self.depth += 1;
+                    let inner = self.try_reference();
+                    self.depth -= 1;
+                    Segment::Dynamic(inner?)
                 };
                 path.push(segment);
                 self.skip_blank();
@@ -339,6 +352,15 @@ mod tests {
         ] {
             assert!(exactly_one(text).is_none(), "{text}");
         }
+    }
+
+    #[test]
+    fn brackets_in_brackets_have_an_end() {
+        let nested = |depth: usize| format!("{{{{ {}a{} }}}}", "a[".repeat(depth), "]".repeat(depth));
+        assert!(exactly_one(&nested(DEEPEST)).is_some());
+        assert!(exactly_one(&nested(DEEPEST + 1)).is_none());
+        assert!(exactly_one(&nested(100_000)).is_none());
+        assert!(find_all(&nested(20_000), &["a"]).len() <= 20_001);
     }
 
     #[test]

@@ -224,14 +224,22 @@ impl Folder {
         let mut options = File::options();
         options.create(true).read(true).write(true).truncate(false).mode(0o600);
         let mut file = options.open(&path).map_err(io_error("open", &path))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => {
-                return Err(Error::Locked {
-                    holder: read_holder(&mut file),
-                });
+        let mut tries = 0;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(fs::TryLockError::WouldBlock) => {
+                    let holder = read_holder(&mut file);
+                    tries += 1;
+                    if tries > 20 || holder.is_another_process() {
+                        return Err(Error::Locked { holder });
+                    }
+                    // A process that was just forked has our lock until it becomes another program.
+                    #[expect(clippy::disallowed_methods, reason = "the kernel does not say when that is over")]
+                    std::thread::sleep(std::time::Duration::from_millis(5));
+                }
+                Err(fs::TryLockError::Error(error)) => return Err(io_error("lock", &path)(error)),
             }
-            Err(fs::TryLockError::Error(error)) => return Err(io_error("lock", &path)(error)),
         }
         let holder = Holder {
             pid: std::process::id(),

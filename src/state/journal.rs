@@ -260,15 +260,23 @@ fn kill_self() {
 }
 
 /// Writes one line: eight hexadecimal digits of CRC-32 over the JSON, a blank, the JSON.
-fn write_line(record: &Record, buffer: &mut Vec<u8>) {
+pub fn write_line(record: &Record, buffer: &mut Vec<u8>) {
     let start = buffer.len();
     buffer.extend_from_slice(b"00000000 ");
     let body = buffer.len();
     // Records are plain data with string keys, which always serialise.
     serde_json::to_writer(&mut *buffer, record).expect("a record serialises");
-    let sum = crc32fast::hash(&buffer[body..]);
-    buffer[start..start + 8].copy_from_slice(format!("{sum:08x}").as_bytes());
+    let sum = checksum(&buffer[body..]);
+    buffer[start..body - 1].copy_from_slice(&sum);
     buffer.push(b'\n');
+}
+
+/// Returns the eight hexadecimal digits that stand before the JSON of a line.
+#[must_use]
+pub fn checksum(body: &[u8]) -> [u8; 8] {
+    let mut digits = [0; 8];
+    digits.copy_from_slice(format!("{:08x}", crc32fast::hash(body)).as_bytes());
+    digits
 }
 
 /// What a journal file says.

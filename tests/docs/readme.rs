@@ -90,7 +90,7 @@ fn every_command_of_the_readme_does_what_it_says() {
 
 #[test]
 fn the_requests_of_the_first_command_are_shared_evenly() {
-    // 300 requests, 100 each: the numbers stand in the README as the balancer counted them.
+    // 300 requests, 100 each: the numbers stand in the README as the balancer counts them, and the test above compares them.
     let readme = read("README.md");
     for group in ["instance", "container", "function"] {
         let line = Regex::new(&format!(

@@ -44,16 +44,19 @@ fn every_stack_in_the_documents_is_valid_and_can_be_planned() {
     for file in ["docs/stack-files.md", "docs/local.md"] {
         let project = Project::new();
         project.write("templates/motd.txt", "Hello, {{ who }}\n");
+        let mut stacks = Vec::new();
         for block in blocks(&read(file)).into_iter().filter(|block| block.language == "yaml") {
             let (place, text) = match block.text.strip_prefix("# ").and_then(|rest| rest.split_once('\n')) {
-                Some((place, text)) => (place.to_owned(), text),
-                None => (format!("block-{}.yaml", block.line), block.text.as_str()),
+                Some((place, text)) => (place.to_owned(), text.to_owned()),
+                None => (format!("block-{}.yaml", block.line), block.text),
             };
-            project.write(&place, text);
-            if !text.starts_with("name: ") {
-                // A fragment, or values of variables: what names it comes later.
-                continue;
+            project.write(&place, &text);
+            // The rest are fragments, or values of variables.
+            if text.starts_with("name: ") {
+                stacks.push((block.line, place, text));
             }
+        }
+        for (line, place, text) in stacks {
             seen += 1;
             // What stands on another stack can only be planned when that one is deployed.
             let output = if text.contains("\non: ") {
@@ -62,12 +65,7 @@ fn every_stack_in_the_documents_is_valid_and_can_be_planned() {
                 project.wasmctl(&["plan", &place, "--refresh=false"])
             };
             let told = String::from_utf8_lossy(&output.stderr);
-            assert!(
-                output.status.success(),
-                "{file}:{}:\n{}\n{told}",
-                block.line,
-                block.text
-            );
+            assert!(output.status.success(), "{file}:{line}:\n{text}\n{told}");
         }
     }
     assert!(seen >= 6, "only {seen} stacks were found");

@@ -218,14 +218,6 @@ fn the_list_of_kinds_is_asked_by_name() {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
-/// What lies at the top of `src` has nothing above it but the crate.
-#[test]
-fn the_top_says_crate() {
-    for source in sources().iter().filter(|source| !source.path.contains('/')) {
-        assert!(!source.code.contains("super::"), "src/{}: write `crate::`", source.path);
-    }
-}
-
 #[test]
 fn no_provider_knows_another() {
     let mut wrong = Vec::new();

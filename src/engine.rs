@@ -326,7 +326,6 @@ async fn run(
     apply(request, &folder, lock, opened, planned, listener, stop, begun).await
 }
 
-#[expect(clippy::too_many_arguments, reason = "what one run is made of")]
 async fn apply(
     request: &Request,
     folder: &Folder,
@@ -449,7 +448,6 @@ fn sync(journal: &mut Journal) -> Result<(), Error> {
     })
 }
 
-#[expect(clippy::too_many_arguments, reason = "what one run is made of")]
 async fn finish_destroy(
     request: &Request,
     folder: &Folder,

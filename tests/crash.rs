@@ -1,6 +1,6 @@
 //! `kill -9` of a deploy and of a destroy at **every** journal write: before it, after it, and with its last
 //! line torn. The next run converges without a question, to the same objects, and a destroy leaves nothing.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::print_stdout)]
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

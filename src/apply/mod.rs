@@ -391,7 +391,6 @@ impl Run<'_> {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one step")]
     fn change(
         &mut self,
         index: StepIndex,
@@ -523,7 +522,6 @@ impl Run<'_> {
         self.launch(index, kind, timeout, &record, Some(inputs), job, accepted)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one step")]
     fn launch(
         &mut self,
         index: StepIndex,

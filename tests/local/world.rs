@@ -39,14 +39,20 @@ impl World {
             templates: Arc::new(None_),
             passed_on: Default::default(),
         };
-        let local = Arc::new(Local::new(project).with_program(env!("CARGO_BIN_EXE_wasmctl")));
+        let local = Arc::new(Local::new(project.clone()).with_program(env!("CARGO_BIN_EXE_wasmctl")));
         let mut providers = Providers::new();
+        let std = wasmctl::providers::std::Std::new(project);
+        providers.insert("std", Arc::new(std));
         providers.insert("local", local.clone());
         Self {
             folder,
             local,
             providers,
         }
+    }
+
+    pub fn providers(&self) -> &Providers {
+        &self.providers
     }
 
     pub fn root(&self) -> PathBuf {

@@ -18,7 +18,7 @@ use crate::value::Value;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   wasmctl graph local-multi-compute --out picture.svg
-  wasmctl graph aws-spin-multi-compute --format mermaid
+  wasmctl graph local-multi-compute --format mermaid
   wasmctl graph local-multi-compute --format dot | dot -Tpng > picture.png")]
 pub(super) struct GraphArgs {
     /// The stack: a name of `wasmctl stacks`, a folder or a file

@@ -70,3 +70,27 @@ fn every_stack_in_the_documents_is_valid_and_can_be_planned() {
     }
     assert!(seen >= 6, "only {seen} stacks were found");
 }
+
+/// Examples in the help can be typed as they are.
+#[cfg(feature = "local")]
+#[test]
+fn every_stack_in_the_help_exists() {
+    let project = Project::new();
+    let known = catalog::all(root());
+    let name = regex::Regex::new(r"\b(local|aws|azure|aks|kubernetes)-[a-z][a-z-]+[a-z]\b").unwrap();
+    let help = project.stdout(&["--help"]);
+    let commands = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let mut seen = 0;
+    for command in commands.lines().filter_map(|line| line.split_whitespace().next()) {
+        let text = project.stdout(&[command, "--help"]);
+        for found in name.find_iter(&text) {
+            seen += 1;
+            assert!(
+                known.contains_key(found.as_str()),
+                "{command}: there is no stack `{}`",
+                found.as_str()
+            );
+        }
+    }
+    assert!(seen > 5, "only {seen} names were found");
+}

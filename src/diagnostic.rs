@@ -143,7 +143,7 @@ impl Diagnostic {
     pub fn error(code: &'static str, summary: impl Into<String>) -> Self {
         Self {
             code,
-            summary: summary.into(),
+            summary: shortened(summary.into(), 2000),
             labels: Vec::new(),
             help: None,
             severity: Severity::Error,
@@ -256,9 +256,42 @@ impl miette::SourceCode for Source {
 pub struct Diagnostics(pub Vec<Diagnostic>);
 
 impl Diagnostics {
-    /// Adds one.
+    /// How many are kept: nobody mends more at once, and finding the likely word for each takes time.
+    pub const MOST: usize = 100;
+
+    /// Adds one; after [`MOST`](Self::MOST) it only notes that there are more.
     pub fn push(&mut self, diagnostic: Diagnostic) {
-        self.0.push(diagnostic);
+        match self.0.len() {
+            count if count < Self::MOST => self.0.push(diagnostic),
+            count if count == Self::MOST => self.0.push(
+                Diagnostic::error("more", format!("there are more problems than these {}", Self::MOST))
+                    .help("mend these first: many problems often have one cause"),
+            ),
+            _ => {}
+        }
+    }
+
+    /// Adds several, as [`push`](Self::push) does.
+    pub fn extend(&mut self, more: impl IntoIterator<Item = Diagnostic>) {
+        more.into_iter().for_each(|diagnostic| self.push(diagnostic));
+    }
+
+    /// Whether it takes no more, so that looking for more is no use.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.0.len() > Self::MOST
+    }
+
+    /// Puts them into the order of the files, those without a place first.
+    pub fn sort(&mut self, sources: &[Arc<Source>]) {
+        let file = |source: &Arc<Source>| sources.iter().position(|one| Arc::ptr_eq(one, source));
+        self.0.sort_by_key(|diagnostic| {
+            let place = diagnostic
+                .labels
+                .first()
+                .map(|(span, _)| (file(&span.source), span.start));
+            (diagnostic.code == "more", place)
+        });
     }
 
     /// Whether any of them forbids to go on.
@@ -300,18 +333,36 @@ impl fmt::Display for Diagnostics {
 
 impl std::error::Error for Diagnostics {}
 
+/// Cuts a text that may come from a file to a length that a person reads.
+#[must_use]
+pub fn shortened(mut text: String, most: usize) -> String {
+    if let Some((at, _)) = text.char_indices().nth(most) {
+        text.truncate(at);
+        text.push('…');
+    }
+    text
+}
+
 /// Finds the word that was probably meant: close in spelling, or the same but for case.
 #[must_use]
 pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let lower = word.to_lowercase();
     known
         .into_iter()
-        .map(|candidate| {
-            (
-                strsim::damerau_levenshtein(&word.to_lowercase(), &candidate.to_lowercase()),
-                candidate,
-            )
+        .filter_map(|candidate| {
+            // In a short word one slip changes more than in a long one.
+            let allowed = match candidate.len().min(word.len()) {
+                0..=2 => 0,
+                3..=4 => 1,
+                5..=8 => 2,
+                _ => 3,
+            };
+            if candidate.len().abs_diff(word.len()) > allowed + 2 {
+                return None;
+            }
+            let distance = strsim::damerau_levenshtein(&lower, &candidate.to_lowercase());
+            (distance <= allowed).then_some((distance, candidate))
         })
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len().min(word.len()) / 4)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }

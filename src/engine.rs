@@ -581,13 +581,35 @@ async fn make_plan(
         on,
     };
     if !destroy {
-        // An entry that cannot be written is better known before anything is made.
-        planned.outputs_for_env()?;
+        // What cannot be told or written is better known before anything is made.
+        let mut problems = Diagnostics::default();
+        problems.extend(planned.wrong_outputs());
+        if let Err(Error::Diagnostics(more)) = planned.outputs_for_env() {
+            problems.extend(more.0);
+        }
+        problems.sort(&planned.stack.sources);
+        problems.into_result(())?;
     }
     Ok(planned)
 }
 
 impl Planned {
+    /// Finds the outputs of the stack that lead nowhere.
+    fn wrong_outputs(&self) -> Vec<Diagnostic> {
+        let stack_value = plan::stack_value(&self.stack);
+        let scope = Scope {
+            variables: &self.stack.values,
+            stack: &stack_value,
+            on: self.on.as_ref(),
+            outputs: &self.plan.outputs,
+            each: None,
+        };
+        let outputs = self.stack.outputs.values();
+        outputs
+            .filter_map(|expr| expr.eval(&scope, &mut Vec::new()).err())
+            .collect()
+    }
+
     fn outputs_for_env(&self) -> Result<dotenv::Entries, Error> {
         evaluate_env(&self.stack, &self.plan.outputs, self.on.as_ref())
     }
@@ -762,15 +784,22 @@ fn evaluate_env(stack: &Stack, outputs: &Outputs, on: Option<&Value>) -> Result<
         each: None,
     };
     let mut entries = Vec::new();
+    let mut problems = Diagnostics::default();
     for (name, expr) in &stack.env_entries {
-        let value = expr.eval(&scope, &mut Vec::new()).map_err(Diagnostics::from)?;
+        let value = match expr.eval(&scope, &mut Vec::new()) {
+            Ok(value) => value,
+            Err(problem) => {
+                problems.push(problem);
+                continue;
+            }
+        };
         if value.has_secret() {
-            return Err(Diagnostics::from(
+            problems.push(
                 Diagnostic::error("env-secret", format!("the entry `{name}` of `env` holds a secret"))
                     .at(&expr.span, "secret")
                     .help("`.env` never holds secrets; read it with `wasmctl output NAME --show-secrets` where it is needed"),
-            )
-            .into());
+            );
+            continue;
         }
         let text = match value.reveal() {
             None => continue,
@@ -779,15 +808,19 @@ fn evaluate_env(stack: &Stack, outputs: &Outputs, on: Option<&Value>) -> Result<
             Some(other) => other.to_string(),
         };
         let upper = name.to_ascii_uppercase();
-        if let Err(error) = dotenv::line(&upper, &text) {
-            return Err(Diagnostics::from(
-                Diagnostic::error("env-value", error.to_string()).at(&expr.span, "this entry"),
-            )
-            .into());
+        match dotenv::line(&upper, &text) {
+            Ok(_) => entries.push((upper, text)),
+            Err(error) => problems.push(
+                Diagnostic::error("env-value", error.to_string())
+                    .at(&expr.span, "this entry")
+                    .help("make it an output instead: `wasmctl output NAME` prints any value as it is"),
+            ),
         }
-        entries.push((upper, text));
     }
-    Ok(entries)
+    problems
+        .into_result(entries)
+        .map(|(entries, _)| entries)
+        .map_err(Error::from)
 }
 
 /// Whether `.env` says that this deployment is the active one.

@@ -35,7 +35,7 @@ impl Graph {
         let order = match order(&needs) {
             Ok(order) => order,
             Err(stuck) => {
-                problems.push(cycle(resources, &needs, &stuck));
+                cycles(resources, &needs, stuck, problems);
                 Vec::new()
             }
         };
@@ -119,8 +119,43 @@ fn order(needs: &[Vec<usize>]) -> Result<Vec<usize>, Vec<usize>> {
     }
 }
 
-/// Finds one cycle among nodes that wait for each other, and names the words that cause it.
-fn cycle(resources: &IndexMap<Arc<str>, Resource>, needs: &[Vec<usize>], stuck: &[usize]) -> Diagnostic {
+/// How many circles are told of at once.
+const MOST_CYCLES: usize = 8;
+
+/// Tells of the circles among nodes that wait for each other, each by a ring that has no node of another.
+fn cycles(
+    resources: &IndexMap<Arc<str>, Resource>,
+    needs: &[Vec<usize>],
+    mut stuck: Vec<usize>,
+    problems: &mut Diagnostics,
+) {
+    let mut broken = BTreeSet::new();
+    for _ in 0..MOST_CYCLES {
+        let ring = ring(needs, &stuck);
+        problems.push(cycle(resources, &ring));
+        broken.extend(ring);
+        // As if the ring were mended: what is still stuck is in another one.
+        let rest: Vec<Vec<usize>> = needs
+            .iter()
+            .enumerate()
+            .map(|(index, needs)| {
+                let mended = broken.contains(&index);
+                needs
+                    .iter()
+                    .copied()
+                    .filter(|need| !mended && !broken.contains(need))
+                    .collect()
+            })
+            .collect();
+        match order(&rest) {
+            Ok(_) => return,
+            Err(more) => stuck = more,
+        }
+    }
+}
+
+/// Finds one ring among nodes that wait for each other.
+fn ring(needs: &[Vec<usize>], stuck: &[usize]) -> Vec<usize> {
     let in_play: BTreeSet<usize> = stuck.iter().copied().collect();
     let mut seen: HashMap<usize, usize> = HashMap::new();
     let mut way = Vec::new();
@@ -137,7 +172,11 @@ fn cycle(resources: &IndexMap<Arc<str>, Resource>, needs: &[Vec<usize>], stuck: 
             None => break 0,
         }
     };
-    let ring = &way[start..];
+    way.split_off(start)
+}
+
+/// Names the words that make a ring.
+fn cycle(resources: &IndexMap<Arc<str>, Resource>, ring: &[usize]) -> Diagnostic {
     let name = |index: usize| resources.get_index(index).map_or("", |(name, _)| name);
     let mut names: Vec<&str> = ring.iter().map(|&index| name(index)).collect();
     names.push(names[0]);

@@ -6,6 +6,7 @@ pub mod document;
 pub mod expr;
 mod fields;
 mod load;
+mod not_yaml;
 pub mod reference;
 pub mod scope;
 pub mod template;

@@ -177,6 +177,9 @@ impl State {
                 needs,
                 protected,
             } => match operation {
+                _ if self.open.get(token).is_some_and(|open| open != resource) => {
+                    return Err(illegal("begin", token));
+                }
                 Operation::Create => self.begin_create(resource, token, kind, inputs, needs, *protected)?,
                 Operation::Update => {
                     let object = self.current(resource, token, "begin update")?;
@@ -235,7 +238,9 @@ impl State {
                     protected: false,
                     phase: Phase::Settled,
                 };
-                self.objects.insert(resource.clone(), object);
+                if let Some(before) = self.objects.insert(resource.clone(), object) {
+                    self.open.remove(&before.token);
+                }
             }
             Record::Observed {
                 token,
@@ -286,7 +291,7 @@ impl State {
                 self.rename_needs(from, to);
             }
             Record::Imported { resource, object } => {
-                if self.objects.contains_key(resource) {
+                if self.objects.contains_key(resource) || !object.phase.is_settled() {
                     return Err(illegal("imported", resource));
                 }
                 self.objects.insert(resource.clone(), object.as_ref().clone());
@@ -351,11 +356,19 @@ impl State {
             self.deposed.remove(place);
             return Ok(());
         }
-        let resource = self.open.remove(token).ok_or_else(|| illegal("settled", token))?;
-        let object = self
-            .objects
-            .get_mut(&resource)
-            .ok_or_else(|| illegal("settled", token))?;
+        let place = self
+            .open
+            .get(token)
+            .and_then(|resource| self.objects.get_key_value(resource));
+        let Some((resource, _)) = place.filter(|(_, object)| object.token == *token && !object.phase.is_settled())
+        else {
+            return Err(illegal("settled", token));
+        };
+        let resource = resource.clone();
+        self.open.remove(token);
+        let Some(object) = self.objects.get_mut(&resource) else {
+            return Err(illegal("settled", token));
+        };
         match std::mem::take(&mut object.phase) {
             Phase::Deleting => {
                 self.objects.remove(&resource);
@@ -365,8 +378,7 @@ impl State {
                 object.inputs = to;
                 object.needs = needs;
             }
-            Phase::Creating => {}
-            Phase::Settled => return Err(illegal("settled", token)),
+            Phase::Creating | Phase::Settled => {}
         }
         if let Some(inputs) = inputs {
             object.inputs = inputs.clone();

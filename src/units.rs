@@ -37,7 +37,8 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is not a span of time: write for example 500ms, 30s or 2m");
     if let Ok(seconds) = text.trim().parse() {
-        return Duration::try_from_secs_f64(seconds).map_err(|_| wrong());
+        let whole = Duration::try_from_secs_f64(seconds).map_err(|_| wrong())?;
+        return within(whole).ok_or_else(wrong);
     }
     let mut total = Duration::ZERO;
     let mut rest = text.trim();
@@ -60,7 +61,15 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         total = total.checked_add(part).ok_or_else(wrong)?;
         rest = then;
     }
-    Ok(total)
+    within(total).ok_or_else(wrong)
+}
+
+/// The longest duration that can be waited for: ten years. One further away cannot be told apart from none, and clocks
+/// overflow at it.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+fn within(duration: Duration) -> Option<Duration> {
+    (duration <= LONGEST).then_some(duration)
 }
 
 /// Writes a size the way [`parse_size`] reads it, in the largest unit that fits.
@@ -124,7 +133,9 @@ mod tests {
         ] {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(ms)), "{text}");
         }
-        for text in ["", "s", "soon", "1 week", "-3s", "inf", "nan", "1h30", "1h-1m"] {
+        for text in [
+            "", "s", "soon", "1 week", "-3s", "inf", "nan", "1h30", "1h-1m", "90000h",
+        ] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
     }

@@ -206,6 +206,35 @@ impl Value {
         }
     }
 
+    /// Counts about how many bytes it takes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        fn plain(json: &Json) -> usize {
+            match json {
+                Json::String(text) => 8 + text.len(),
+                Json::Array(items) => 8 + items.iter().map(plain).sum::<usize>(),
+                Json::Object(entries) => {
+                    8 + entries
+                        .iter()
+                        .map(|(key, value)| key.len() + plain(value))
+                        .sum::<usize>()
+                }
+                _ => 8,
+            }
+        }
+        match self {
+            Self::Known(json) | Self::Secret(json) => plain(json),
+            Self::Unknown => 8,
+            Self::List(items) => 8 + items.iter().map(Self::weight).sum::<usize>(),
+            Self::Map(entries) => {
+                8 + entries
+                    .iter()
+                    .map(|(key, value)| key.len() + value.weight())
+                    .sum::<usize>()
+            }
+        }
+    }
+
     /// Names the type in the words of a stack file.
     #[must_use]
     pub fn type_name(&self) -> &'static str {
@@ -239,6 +268,12 @@ pub fn json_type_name(json: &Json) -> &'static str {
         Json::Array(_) => "list",
         Json::Object(_) => "map",
     }
+}
+
+/// Writes a plain value for a message: the beginning of it, where it is long.
+#[must_use]
+pub fn shown(json: &Json) -> String {
+    crate::diagnostic::shortened(json.to_string(), 80)
 }
 
 /// What stands in records in place of a secret.

@@ -27,7 +27,7 @@ fn sample(kind: &str, made: &BTreeMap<&str, Json>) -> Json {
     match kind {
         "std/value" => json!({ "value": { "a": [1, true, "x"] } }),
         "std/file" => json!({ "path": "out/deep/file", "content": "é\n", "mode": "0600" }),
-        "std/template" => return Json::Null,
+        "std/template" => json!({ "template": "page", "vars": { "a": 1 } }),
         "std/command" => {
             json!({ "run": ["sh", "-c", "echo once >> log; echo $A"], "destroy": "echo gone >> log", "env": { "A": "b" } })
         }
@@ -51,9 +51,6 @@ async fn every_kind_keeps_the_contract() {
     let mut objects = Vec::new();
     for kind in KINDS.iter() {
         let inputs = sample(kind.name, &made);
-        if inputs.is_null() {
-            continue;
-        }
         let inputs = kind.inputs.complete(Value::Known(inputs)).reveal().unwrap();
         let mut problems = Vec::new();
         kind.inputs.check(&Value::Known(inputs.clone()), "", &mut problems);

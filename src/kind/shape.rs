@@ -301,9 +301,9 @@ impl Shape {
     fn check_json(&self, json: &Json, path: &str, secret: bool, problems: &mut Vec<Problem>) {
         let shown = || {
             if secret {
-                "the secret".to_owned()
+                "a secret".to_owned()
             } else {
-                json.to_string()
+                crate::value::shown(json)
             }
         };
         match (&self.ty, json) {
@@ -315,7 +315,8 @@ impl Shape {
                     && min.is_none_or(|min| value >= min)
                     && max.is_none_or(|max| value <= max);
                 if !fits {
-                    problems.push(Problem::new(path, format!("{} is no {}", shown(), self.describe())));
+                    let message = format!("is {}; it takes {}", shown(), self.with_article());
+                    problems.push(Problem::new(path, message));
                 }
             }
             (
@@ -329,7 +330,7 @@ impl Shape {
                 if !one_of.is_empty() && !one_of.contains(text) {
                     let help = did_you_mean(text, one_of.iter().map(String::as_str))
                         .map(|word| format!("did you mean `{word}`?"));
-                    let message = format!("{} is not {}", shown(), self.describe());
+                    let message = format!("is {}; it takes {}", shown(), self.describe());
                     problems.push(Problem {
                         help,
                         ..Problem::new(path, message)
@@ -337,7 +338,10 @@ impl Shape {
                 } else if let Some(pattern) = pattern
                     && !pattern.is_match(text)
                 {
-                    problems.push(Problem::new(path, format!("{} does not match `{pattern}`", shown())));
+                    problems.push(Problem::new(
+                        path,
+                        format!("is {}, which does not match `{pattern}`", shown()),
+                    ));
                 } else if min_length.is_some_and(|least| (text.chars().count() as u64) < least) {
                     problems.push(Problem::new(path, "is empty"));
                 }
@@ -371,8 +375,12 @@ impl Shape {
                     shape.check_json(json, path, secret, &mut found);
                     found.is_empty()
                 });
-                if !fits {
-                    problems.push(self.mismatch(json_type_name(json), path));
+                // Where only one of them could be meant, what is wrong inside it says more.
+                let mut meant = shapes.iter().filter(|shape| shape.is_of_type(json));
+                match (fits, meant.next(), meant.next()) {
+                    (true, _, _) => {}
+                    (false, Some(shape), None) => shape.check_json(json, path, secret, problems),
+                    _ => problems.push(self.mismatch(json_type_name(json), path)),
                 }
             }
             _ => problems.push(self.mismatch(json_type_name(json), path)),
@@ -386,18 +394,28 @@ impl Shape {
         path: &str,
         problems: &mut Vec<Problem>,
     ) {
+        let mut meant = Vec::new();
         for key in present.clone().filter(|key| !fields.contains_key(*key)) {
             let help = match did_you_mean(key, fields.keys().map(String::as_str)) {
-                Some(word) => format!("did you mean `{word}`?"),
+                Some(word) => {
+                    meant.push(word);
+                    format!("did you mean `{word}`?")
+                }
                 None if fields.is_empty() => "it takes no fields".to_owned(),
                 None => format!("it takes {}", fields.keys().cloned().collect::<Vec<_>>().join(", ")),
             };
             problems.push(Problem::new(join(path, key), format!("unknown field `{key}`")).help(help));
         }
         for (name, field) in fields.iter().filter(|(_, field)| field.required) {
-            if !present.clone().any(|key| key == name) {
-                let what = format!("{}: {}", field.shape.describe(), field.doc);
-                problems.push(Problem::new(path, format!("`{name}` is missing")).help(what));
+            // What is there under a misspelled name is not missing as well.
+            if !present.clone().any(|key| key == name) && !meant.contains(&name.as_str()) {
+                let doc = if field.doc.is_empty() {
+                    String::new()
+                } else {
+                    format!(": {}", field.doc)
+                };
+                let help = format!("`{name}` takes {}{doc}", field.shape.with_article());
+                problems.push(Problem::new(path, format!("`{name}` is missing")).help(help));
             }
         }
     }
@@ -408,9 +426,60 @@ impl Shape {
             (Type::Number { .. } | Type::Bool, "string") => Some("write it without quotes".to_owned()),
             _ => None,
         };
+        let message = match found {
+            "nothing" => format!("has no value; it takes {}", self.with_article()),
+            _ => format!("takes {}, not a {found}", self.with_article()),
+        };
         Problem {
             help,
-            ..Problem::new(path, format!("takes {}, not a {found}", self.describe()))
+            ..Problem::new(path, message)
+        }
+    }
+
+    /// Whether a value is of this type, whatever is inside it.
+    fn is_of_type(&self, json: &Json) -> bool {
+        match (&self.ty, json) {
+            (Type::Any, _)
+            | (Type::Bool, Json::Bool(_))
+            | (Type::Number { .. }, Json::Number(_))
+            | (Type::String { .. }, Json::String(_))
+            | (Type::List(_), Json::Array(_))
+            | (Type::Map(_) | Type::Struct(_), Json::Object(_)) => true,
+            (Type::Either(shapes), _) => shapes.iter().any(|shape| shape.is_of_type(json)),
+            _ => false,
+        }
+    }
+
+    /// Describes the shape as a sentence does: `a string`, `a list of strings`, `one of a, b`.
+    #[must_use]
+    pub fn with_article(&self) -> String {
+        match &self.ty {
+            Type::Any => "any value".to_owned(),
+            Type::Bool => "`true` or `false`".to_owned(),
+            Type::Number { .. } | Type::Struct(_) => format!("a {}", self.describe()),
+            Type::String { one_of, .. } if !one_of.is_empty() => self.describe(),
+            Type::String { .. } => "a string".to_owned(),
+            Type::List(items) => match items.plural() {
+                Some(plural) => format!("a list of {plural}"),
+                None => "a list".to_owned(),
+            },
+            Type::Map(values) => match values.plural() {
+                Some(plural) => format!("a map of {plural}"),
+                None => "a map".to_owned(),
+            },
+            Type::Either(shapes) => shapes.iter().map(Self::with_article).collect::<Vec<_>>().join(" or "),
+        }
+    }
+
+    fn plural(&self) -> Option<&'static str> {
+        match &self.ty {
+            Type::Bool => Some("`true` or `false`"),
+            Type::Number { whole: true, .. } => Some("whole numbers"),
+            Type::Number { .. } => Some("numbers"),
+            Type::String { .. } => Some("strings"),
+            Type::List(_) => Some("lists"),
+            Type::Map(_) | Type::Struct(_) => Some("maps"),
+            Type::Any | Type::Either(_) => None,
         }
     }
 
@@ -501,7 +570,14 @@ impl Field {
         if !self.required && *value == Value::Known(Json::Null) {
             return;
         }
+        let before = problems.len();
         self.shape.check(value, path, problems);
+        // What a pattern means is said by what the field is for.
+        for problem in &mut problems[before..] {
+            if problem.help.is_none() && problem.field == path && !self.doc.is_empty() {
+                problem.help = Some(self.doc.clone());
+            }
+        }
     }
 }
 
@@ -568,23 +644,20 @@ mod tests {
         assert_eq!(problems(json!({"port": 80, "size": "small"})), Vec::<String>::new());
         assert_eq!(
             problems(json!({"port": "80"})),
-            ["port: takes whole number from 1 to 65535, not a string"]
+            ["port: takes a whole number from 1 to 65535, not a string"]
         );
         assert_eq!(
             problems(json!({"port": 0})),
-            ["port: 0 is no whole number from 1 to 65535"]
+            ["port: is 0; it takes a whole number from 1 to 65535"]
         );
-        assert_eq!(
-            problems(json!({"prot": 1})),
-            ["prot: unknown field `prot`", ": `port` is missing"]
-        );
+        assert_eq!(problems(json!({"prot": 1})), ["prot: unknown field `prot`"]);
         assert_eq!(
             problems(json!({"port": 1, "size": "smal"})),
-            ["size: \"smal\" is not one of small, large"]
+            ["size: is \"smal\"; it takes one of small, large"]
         );
         assert_eq!(
             problems(json!({"port": 1, "inner": [{"name": 3}]})),
-            ["inner[0].name: takes string, not a number"]
+            ["inner[0].name: takes a string, not a number"]
         );
         assert!(Shape::of::<Inputs>().fields().unwrap()["size"].replaces);
     }

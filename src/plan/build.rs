@@ -75,6 +75,7 @@ pub fn build(ask: &Ask<'_>) -> Result<Plan, Diagnostics> {
         walk.restore_wanted();
     } else {
         walk.declared(&targets, &scope);
+        walk.refuse_missing_targets();
     }
     walk.leaving(&targets, &scope);
     walk.deletions();
@@ -247,6 +248,36 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// An instance to aim at must be declared or recorded.
+    fn refuse_missing_targets(&mut self) {
+        for target in self.ask.targets {
+            let declared = self.ask.stack.resources.get(&target.name);
+            let found = self.desired.contains(target) || self.state.objects.contains_key(target);
+            if target.key.is_none() || found || declared.is_none_or(|resource| resource.when.is_some()) {
+                continue;
+            }
+            self.problems.push(
+                Diagnostic::error("target", format!("there is no instance `{target}` to aim at"))
+                    .help(self.instances_help(&target.name)),
+            );
+        }
+    }
+
+    fn instances_help(&self, name: &str) -> String {
+        let mut keys: Vec<&str> = self
+            .desired
+            .iter()
+            .filter(|id| &*id.name == name)
+            .filter_map(|id| id.key.as_deref())
+            .collect();
+        keys.sort_unstable();
+        let more = if keys.len() > 8 { ", …" } else { "" };
+        match keys.as_slice() {
+            [] => format!("`{name}` has no instances"),
+            some => format!("`{name}` has {}{more}", some[..some.len().min(8)].join(", ")),
+        }
+    }
+
     /// A replacement that comes first needs what it needs first too.
     fn spread_create_first(&mut self) {
         let stack = self.ask.stack;
@@ -290,11 +321,12 @@ impl<'a> Walk<'a> {
                     .at(&for_each.span, "its keys would show it"),
             );
         }
-        let wrong = |what: &str| {
+        let wrong_at = |what: &str, part: &str| {
             Diagnostic::error("for-each", format!("`for_each` of `{name}` {what}"))
-                .at(&for_each.span, "this value")
-                .help("it takes a list of different strings, or a map")
+                .at(&for_each.part(part).span, "this value")
+                .help("it takes a list of different strings, or a map such as `{ key: value }`")
         };
+        let wrong = |what: &str| wrong_at(what, "");
         let each = |key: &str, value: Json| {
             let key: Arc<str> = key.into();
             let id = ResourceId {
@@ -314,13 +346,14 @@ impl<'a> Walk<'a> {
             Json::Array(items) => {
                 let mut seen = HashSet::new();
                 let mut found = Vec::with_capacity(items.len());
-                for item in items {
+                for (index, item) in items.into_iter().enumerate() {
+                    let wrong = |what: &str| wrong_at(what, &format!("[{index}]"));
                     let key = match &item {
                         Json::String(text) => text.clone(),
                         Json::Number(number) => number.to_string(),
                         other => {
                             let what = crate::value::json_type_name(other);
-                            return Err(wrong(&format!("has a {what} in its list; a map gives each one a name")));
+                            return Err(wrong(&format!("has a {what} in its list, which gives no key")));
                         }
                     };
                     if !seen.insert(key.clone()) {
@@ -330,6 +363,7 @@ impl<'a> Walk<'a> {
                 }
                 Ok(found)
             }
+            Json::Null => Err(wrong("has no value")),
             other => Err(wrong(&format!("is a {}", crate::value::json_type_name(&other)))),
         }
     }
@@ -348,13 +382,23 @@ impl<'a> Walk<'a> {
             Ok(inputs) => resource.kind.inputs.complete(inputs),
             Err(problem) => return self.problems.push(problem),
         };
+        for need in &resource.depends_on {
+            let other = self.ask.stack.resources.get(&need.name);
+            let repeated = other.is_some_and(|other| other.for_each.is_some() && other.when.is_none());
+            if need.key.is_some() && repeated && self.outputs.get(&need.value).is_none() {
+                let problem = Diagnostic::error("no-instances", format!("there is no instance `{}`", need.value))
+                    .at(&need.span, "needed here")
+                    .help(self.instances_help(&need.name));
+                return self.problems.push(problem);
+            }
+        }
         needs.extend(resource.depends_on.iter().map(|need| need.value.clone()));
         needs.sort_unstable();
         needs.dedup();
         let place = place(resource, &id);
         let found = check(resource, &inputs, &place);
         let wrong = found.has_errors();
-        self.problems.0.extend(found.0);
+        self.problems.extend(found.0);
         if wrong {
             return;
         }
@@ -389,9 +433,14 @@ impl<'a> Walk<'a> {
             other => Err(Diagnostic::error(
                 "when",
                 format!(
-                    "`when` of `{}` must be true or false, not a {}",
+                    "`when` of `{}` must be `true` or `false`, not {}",
                     resource.name.value,
-                    other.type_name()
+                    match &other {
+                        Value::Known(Json::String(text)) =>
+                            format!("the text `{}`", crate::diagnostic::shortened(text.clone(), 40)),
+                        Value::Known(Json::Null) => "nothing".to_owned(),
+                        other => format!("a {}", other.type_name()),
+                    }
                 ),
             )
             .at(&when.span, "this value")),
@@ -964,7 +1013,7 @@ pub(crate) fn check(resource: &Resource, inputs: &Value, place: &Span) -> Diagno
     }
     let problems = found
         .iter()
-        .map(|problem| crate::stack::problem(&resource.inputs, place, problem));
+        .map(|problem| crate::stack::problem(resource.kind.name, &resource.inputs, place, problem));
     Diagnostics(problems.collect())
 }
 

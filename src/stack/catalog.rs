@@ -1,11 +1,12 @@
 //! Where stacks and templates are found: in the project folder, else in the binary.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::document::{LARGEST_FILE, too_large};
-use crate::diagnostic::{Diagnostic, Source, did_you_mean};
+use crate::diagnostic::{Diagnostic, Source, Span, did_you_mean};
 use crate::disk::plain;
 
 /// The files under `stacks/`, `templates/` that are compiled in, so that an installed `wasmctl` deploys them
@@ -73,7 +74,8 @@ pub fn find(root: &Path, stack: &str) -> Result<Found, Diagnostic> {
     }
     let folder = format!("stacks/{stack}");
     let file = format!("{folder}/stack.yaml");
-    if root.join(&file).is_file() {
+    // Something that is there but cannot be read is better named by what is wrong with it.
+    if root.join(&file).symlink_metadata().is_ok() {
         return Ok(Found {
             folder,
             file,
@@ -90,7 +92,8 @@ pub fn find(root: &Path, stack: &str) -> Result<Found, Diagnostic> {
     let names: Vec<String> = all(root).into_keys().collect();
     let help = match did_you_mean(stack, names.iter().map(String::as_str)) {
         Some(name) => format!("did you mean `{name}`?"),
-        None => format!("there are: {}", names.join(", ")),
+        None if names.is_empty() => format!("put one at `{file}`"),
+        None => format!("there are {}", names.join(", ")),
     };
     Err(Diagnostic::error("no-stack", format!("there is no stack `{stack}`")).help(help))
 }
@@ -156,6 +159,13 @@ pub fn read(root: &Path, name: &str) -> Result<Arc<Source>, Diagnostic> {
             path: None,
         }));
     }
+    // A pipe among the files of a project would be waited for without an end.
+    if std::fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
+        return Err(Diagnostic::error(
+            "read",
+            format!("cannot read `{name}`: it is no regular file"),
+        ));
+    }
     read_file(&path, name)
 }
 
@@ -169,7 +179,13 @@ pub fn read_file(path: &Path, name: &str) -> Result<Arc<Source>, Diagnostic> {
     if size > LARGEST_FILE {
         return Err(too_large(name, size));
     }
-    let bytes = std::fs::read(path).map_err(|error| cannot(&error))?;
+    // A pipe or a device says nothing of its size.
+    let mut bytes = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes));
+    read.map_err(|error| cannot(&error))?;
+    if bytes.len() as u64 > LARGEST_FILE {
+        return Err(too_large(name, bytes.len() as u64));
+    }
     match String::from_utf8(bytes) {
         Ok(text) => {
             // A byte order mark is no part of the text.
@@ -182,10 +198,26 @@ pub fn read_file(path: &Path, name: &str) -> Result<Arc<Source>, Diagnostic> {
         }
         Err(error) => {
             let valid = error.utf8_error().valid_up_to();
-            let line = error.as_bytes()[..valid].iter().filter(|byte| **byte == b'\n').count() + 1;
+            let bytes = error.as_bytes();
+            if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+                return Err(
+                    Diagnostic::error("utf-8", format!("`{name}` is UTF-16, not UTF-8")).help("save the file as UTF-8")
+                );
+            }
+            // Up to the byte it is text, so that its place can be shown like any other.
+            let text = String::from_utf8_lossy(&bytes[..bytes.len().min(valid + 80)]).into_owned();
+            let source = Arc::new(Source {
+                name: name.to_owned(),
+                text,
+                path: Some(path.to_owned()),
+            });
             Err(Diagnostic::error(
                 "utf-8",
-                format!("`{name}` is not UTF-8: line {line} has a byte that is no text"),
+                format!("`{name}` is not UTF-8: the byte 0x{:02x} is no text", bytes[valid]),
+            )
+            .at(
+                &Span::new(&source, valid..valid + char::REPLACEMENT_CHARACTER.len_utf8()),
+                "here",
             )
             .help("save the file as UTF-8"))
         }
@@ -206,11 +238,17 @@ impl TemplateFiles {
     }
 
     fn text(&self, name: &str) -> Result<String, String> {
-        crate::kind::inside(&self.root.join("templates"), name)
-            .map_err(|_| format!("`{name}` leads outside `templates/`"))?;
+        let outside = |_| format!("`{name}` leads outside `templates/`");
+        crate::kind::relative(name).map_err(outside)?;
+        let folder = self.root.join("templates");
+        if folder.exists() {
+            crate::kind::inside(&folder, name).map_err(outside)?;
+        }
         let file = format!("templates/{name}");
+        let there = folder.join(name).exists();
         match read(&self.root, &file) {
             Ok(source) => Ok(source.text.clone()),
+            Err(diagnostic) if there => Err(diagnostic.summary),
             Err(diagnostic) => Err(match did_you_mean(name, self.names().iter().map(String::as_str)) {
                 Some(near) => format!("{}; did you mean `{near}`?", diagnostic.summary),
                 None => diagnostic.summary,

@@ -13,7 +13,7 @@ use crate::diagnostic::{Diagnostic, Source, Span};
 pub const LARGEST_FILE: u64 = 64 << 20;
 
 /// How deep lists and maps may be nested.
-const DEEPEST: usize = 64;
+pub(super) const DEEPEST: usize = 64;
 
 /// A parsed file.
 #[derive(Clone, Debug)]
@@ -73,6 +73,12 @@ impl Node {
         }
     }
 
+    /// Whether nothing was written.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        matches!(self.content, Content::Scalar(Json::Null))
+    }
+
     /// Names the type in the words of a stack file.
     #[must_use]
     pub fn type_name(&self) -> &'static str {
@@ -101,12 +107,15 @@ impl Document {
         if source.text.len() as u64 > LARGEST_FILE {
             return Err(too_large(&source.name, source.text.len() as u64));
         }
-        match with_room(|| serde_saphyr::from_str_with_options::<Placed>(&source.text, options())) {
-            Ok(placed) => Ok(Self {
-                root: placed.node(),
-                source,
-            }),
-            Err(error) => Err(not_yaml(&source, &error)),
+        match with_room(|| serde_saphyr::from_str_with_options::<Placed>(&source.text, options(source.text.len()))) {
+            Ok(placed) => {
+                let root = placed.node();
+                match leading_zero(&root, &source.text) {
+                    Some(node) => Err(ambiguous(&source, node)),
+                    None => Ok(Self { root, source }),
+                }
+            }
+            Err(error) => Err(super::not_yaml::explain(&source, &error)),
         }
     }
 
@@ -117,6 +126,35 @@ impl Document {
         let text = self.source.text.get(range.clone()).unwrap_or_default();
         Span::new(&self.source, range.start..range.start + text.trim_end().len())
     }
+}
+
+/// Finds a number such as `007`: some take it for 7, some for a text, some read it to base 8.
+fn leading_zero<'a>(node: &'a Node, text: &str) -> Option<&'a Node> {
+    match &node.content {
+        Content::Scalar(Json::Number(number)) if number.is_f64() => {
+            let written = text.get(node.range())?.trim().trim_start_matches(['-', '+']);
+            let ambiguous =
+                written.len() > 1 && written.starts_with('0') && written.bytes().all(|b| b.is_ascii_digit());
+            ambiguous.then_some(node)
+        }
+        Content::Scalar(_) => None,
+        Content::List(items) => items.iter().find_map(|item| leading_zero(item, text)),
+        Content::Map(entries) => entries.iter().find_map(|(_, value)| leading_zero(value, text)),
+    }
+}
+
+fn ambiguous(source: &Arc<Source>, node: &Node) -> Diagnostic {
+    let place = Span::new(source, node.range());
+    let written = place.text().trim().to_owned();
+    Diagnostic::error(
+        "number",
+        format!("`{written}` may be meant as a text, or as a number to base 8 or 10"),
+    )
+    .at(&place, "starts with a zero")
+    .help(format!(
+        "write `\"{written}\"` for the text, or the number without the zero; to base 8 it is `0o{}`",
+        written.trim_start_matches(['-', '+', '0'])
+    ))
 }
 
 /// Refuses a file by its size.
@@ -151,7 +189,7 @@ fn with_room<T: Send>(parse: impl Fn() -> T + Sync) -> T {
     })
 }
 
-fn options() -> serde_saphyr::Options {
+fn options(bytes: usize) -> serde_saphyr::Options {
     // The limits are against bombs. They grow with nothing but aliases: what stands in the file
     // itself is bounded by its size.
     let mut budget = serde_saphyr::budget::Budget::default();
@@ -165,39 +203,16 @@ fn options() -> serde_saphyr::Options {
     budget.max_nodes = 20_000_000;
     budget.max_total_scalar_bytes = 2 * LARGEST_FILE as usize;
     budget.max_documents = 1;
+    // What aliases repeat may be several times the file, not a thousand times.
+    let repeated = (100_000 + 4 * bytes).min(4_000_000);
+    budget.max_recorded_anchor_events = repeated;
     let mut options = serde_saphyr::Options::default();
+    options.alias_limits.max_total_replayed_events = repeated;
     options.budget = Some(budget);
+    // A tag that nobody knows would be passed over, and with it what its writer meant.
+    options.reject_unsupported_tags = true;
     options.strict_booleans = true;
     options
-}
-
-fn not_yaml(source: &Arc<Source>, error: &serde_saphyr::Error) -> Diagnostic {
-    let error = error.without_snippet();
-    let mut message = error.to_string();
-    // The library ends its messages with the place; the excerpt shows it already.
-    if let Some(at) = message.find(" at line ") {
-        message.truncate(at);
-    }
-    if let Some(rest) = message.strip_prefix("line ")
-        && let Some(at) = rest.find(": ")
-    {
-        message = rest[at + 2..].to_owned();
-    }
-    let diagnostic = Diagnostic::error(
-        "yaml",
-        format!("`{}` is not the YAML it should be: {message}", source.name),
-    );
-    match error
-        .location()
-        .and_then(|place| Some((place.span().byte_offset()?, place.span().byte_len())))
-    {
-        Some((start, length)) => {
-            let start = usize::try_from(start).unwrap_or(0).min(source.text.len());
-            let length = usize::try_from(length.unwrap_or(1)).unwrap_or(1).max(1);
-            diagnostic.at(&Span::new(source, start..start + length), "here")
-        }
-        None => diagnostic.at(&Span::new(source, 0..0), ""),
-    }
 }
 
 /// A value as serde-saphyr gives it: the place arrives around it.
@@ -345,16 +360,16 @@ mod tests {
         for i in 1..9 {
             bomb += &format!("a{i}: &a{i} [{}]\n", vec![format!("*a{}", i - 1); 10].join(","));
         }
-        for text in [
-            bomb.as_str(),
-            &"[".repeat(100_000),
-            "a: 1\na: 2\n",
-            "a: [1\n",
-            "a: .nan\n",
-            "a: 1\n---\nb: 2\n",
+        for (text, code) in [
+            (bomb.as_str(), "too-much"),
+            (&"[".repeat(100_000), "too-much"),
+            ("a: 1\na: 2\n", "twice"),
+            ("a: [1\n", "yaml"),
+            ("a: .nan\n", "number"),
+            ("a: 1\n---\nb: 2\n", "documents"),
         ] {
             let error = parse(text).unwrap_err();
-            assert_eq!(error.code, "yaml", "{error}");
+            assert_eq!(error.code, code, "{error}");
             assert!(!error.labels.is_empty());
         }
     }

@@ -60,8 +60,7 @@ impl Expr {
                     None => match template::parse_leaf(text) {
                         Ok(leaf) => Form::Template(Box::new(leaf)),
                         Err(trouble) => {
-                            let place = trouble.place(&span, text);
-                            problems.push(Diagnostic::error("template", trouble.message).at(&place, trouble.label));
+                            problems.push(trouble.diagnostic(&span, text));
                             Form::Literal(Json::String(text.clone()))
                         }
                     },
@@ -107,9 +106,15 @@ impl Expr {
         let written = self.span.text();
         let words = reference.to_string();
         let hint = reference.range.start;
-        let starts: Vec<usize> = written.match_indices(&words).map(|(at, _)| at).collect();
-        match starts.into_iter().min_by_key(|at| at.abs_diff(hint)) {
-            Some(at) => self.span.within(at..at + words.len()),
+        // Keys in brackets may be quoted either way, and escaped in double quotes.
+        let spellings = [words.replace('"', "'"), words.replace('"', "\\\""), words];
+        let found = spellings.iter().flat_map(|words| {
+            written
+                .match_indices(words.as_str())
+                .map(|(at, _)| at..at + words.len())
+        });
+        match found.min_by_key(|range| range.start.abs_diff(hint)) {
+            Some(range) => self.span.within(range),
             None => self.span.clone(),
         }
     }
@@ -156,17 +161,40 @@ impl Expr {
                 .resolve(reference, used)
                 .map_err(|trouble| self.explain(reference, trouble)),
             Form::Template(leaf) => self.eval_template(leaf, scope, used),
-            Form::List(items) => items
-                .iter()
-                .map(|item| item.eval(scope, used))
-                .collect::<Result<Vec<_>, _>>()
-                .map(Value::list),
-            Form::Map(entries) => entries
-                .iter()
-                .map(|(entry, value)| Ok((entry.key.to_string(), value.eval(scope, used)?)))
-                .collect::<Result<BTreeMap<_, _>, _>>()
-                .map(Value::map),
+            Form::List(items) => {
+                let mut room = LARGEST_VALUE;
+                items
+                    .iter()
+                    .map(|item| item.eval_within(scope, used, &mut room))
+                    .collect::<Result<Vec<_>, _>>()
+                    .map(Value::list)
+            }
+            Form::Map(entries) => {
+                let mut room = LARGEST_VALUE;
+                entries
+                    .iter()
+                    .map(|(entry, value)| Ok((entry.key.to_string(), value.eval_within(scope, used, &mut room)?)))
+                    .collect::<Result<BTreeMap<_, _>, _>>()
+                    .map(Value::map)
+            }
         }
+    }
+
+    /// Evaluates a part of a list or a map: values that repeat others may double with every step.
+    fn eval_within(
+        &self,
+        scope: &Scope<'_>,
+        used: &mut Vec<ResourceId>,
+        room: &mut usize,
+    ) -> Result<Value, Diagnostic> {
+        let value = self.eval(scope, used)?;
+        if !matches!(self.form, Form::Literal(_)) {
+            match room.checked_sub(value.weight()) {
+                Some(left) => *room = left,
+                None => return Err(too_large(&self.span)),
+            }
+        }
+        Ok(value)
     }
 
     fn explain(&self, reference: &Reference, trouble: Trouble) -> Diagnostic {
@@ -178,6 +206,7 @@ impl Expr {
     fn eval_template(&self, leaf: &Leaf, scope: &Scope<'_>, used: &mut Vec<ResourceId>) -> Result<Value, Diagnostic> {
         let mut context = template::Values::default();
         let (mut secret, mut unknown) = (false, false);
+        let mut absent = None;
         for reference in &leaf.references {
             // A list is taken whole: tera counts through it itself.
             let keys = reference
@@ -203,7 +232,13 @@ impl Expr {
                     }
                 }
                 // Left out, so that `default(..)` and `if` work as tera says.
-                Err(trouble) if trouble.may_be_absent => {}
+                Err(trouble) if trouble.may_be_absent => {
+                    // tera asks for a member of something, even where `default` follows.
+                    if let Ok(names) = scope.plain_path(&prefix, used) {
+                        context.insert(&names[..names.len() - 1], Json::Object(serde_json::Map::new()));
+                    }
+                    absent = absent.or(Some((reference, trouble)));
+                }
                 Err(trouble) => return Err(self.explain(reference, trouble)),
             }
         }
@@ -213,8 +248,11 @@ impl Expr {
         match template::render_leaf(leaf, &context) {
             Ok(text) if secret => Ok(Value::Secret(Json::String(text))),
             Ok(text) => Ok(Value::Known(Json::String(text))),
-            Err(trouble) => Err(Diagnostic::error("template", trouble.message.clone())
-                .at(&trouble.place(&self.span, &leaf.text), trouble.label)),
+            Err(trouble) => Err(match absent {
+                // tera only knows that something is not there; what was looked for says why.
+                Some((reference, why)) if trouble.is_absence => self.explain(reference, why),
+                _ => trouble.diagnostic(&self.span, &leaf.text),
+            }),
         }
     }
 
@@ -244,6 +282,18 @@ fn with_inner<'a>(reference: &'a Reference, visit: &mut impl FnMut(&'a Reference
             with_inner(inner, visit);
         }
     }
+}
+
+/// The largest value a list, a map or a template may give, in bytes.
+pub const LARGEST_VALUE: usize = 16 << 20;
+
+fn too_large(at: &Span) -> Diagnostic {
+    Diagnostic::error(
+        "too-much",
+        format!("the value grows to more than {} MB", LARGEST_VALUE >> 20),
+    )
+    .at(at, "with this part")
+    .help("keep large data in files, and refer to them by path")
 }
 
 /// Whether a reference starts from a resource, and which.

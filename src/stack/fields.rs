@@ -39,6 +39,11 @@ impl<'d> Fields<'d> {
         }
     }
 
+    /// Whether a key is there.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.entries.iter().any(|(key, _, _)| key.text == name)
+    }
+
     /// Takes a key.
     pub(super) fn take(&mut self, name: &str) -> Option<&'d Node> {
         let entry = self.entries.iter_mut().find(|(key, _, _)| key.text == name)?;
@@ -91,8 +96,18 @@ impl<'d> Fields<'d> {
             None => false,
             Some(node) => match &node.content {
                 Content::Scalar(Json::Bool(value)) => *value,
-                _ => {
-                    problems.push(field_mismatch(self.document, node, name, "bool"));
+                other => {
+                    let help = match other {
+                        Content::Scalar(Json::String(text)) => match text.to_lowercase().as_str() {
+                            "yes" | "on" | "y" | "true" => Some("write `true`, without quotes"),
+                            "no" | "off" | "n" | "false" => Some("write `false`, without quotes"),
+                            _ if text.contains("{{") => Some("it must be plain: it cannot come from a template"),
+                            _ => None,
+                        },
+                        _ => None,
+                    };
+                    let problem = field_mismatch(self.document, node, name, "bool");
+                    problems.push(problem.maybe_help(help.map(str::to_owned)));
                     false
                 }
             },
@@ -114,8 +129,12 @@ impl<'d> Fields<'d> {
         let node = self.take(name)?;
         match &node.content {
             Content::List(items) => Some(items),
+            // A heading with nothing under it, as it stays when all of it is commented out.
+            _ if node.is_nothing() => None,
             _ => {
-                problems.push(field_mismatch(self.document, node, name, "list"));
+                let help = matches!(node.content, Content::Scalar(Json::String(_)))
+                    .then(|| format!("write `{name}: [{}]`", self.document.span(node.range()).text()));
+                problems.push(field_mismatch(self.document, node, name, "list").maybe_help(help));
                 None
             }
         }
@@ -136,25 +155,39 @@ impl<'d> Fields<'d> {
     }
 
     pub(super) fn duration(&mut self, name: &str, problems: &mut Diagnostics) -> Option<Duration> {
-        let text = self.text(name, problems)?;
-        match parse_duration(&text) {
-            Ok(duration) => Some(duration),
-            Err(_) => {
-                problems.push(
-                    Diagnostic::error("duration", format!("`{}` is no duration", text.value))
-                        .at(&text.span, "not understood")
-                        .help("write it like `30s`, `5m` or `1h30m`"),
-                );
-                None
-            }
-        }
+        const FORM: &str = "write it like `30s`, `5m` or `1h30m`";
+        let node = self.take(name)?;
+        let place = self.document.span(node.range());
+        let Content::Scalar(Json::String(text)) = &node.content else {
+            problems.push(field_mismatch(self.document, node, name, "duration").help(FORM));
+            return None;
+        };
+        let wrong = match parse_duration(text) {
+            Ok(duration) if duration.is_zero() => "leaves no time at all",
+            Ok(duration) => return Some(duration),
+            Err(_) => "is no duration",
+        };
+        problems.push(
+            Diagnostic::error("duration", format!("`{name}: {}` {wrong}", place.text()))
+                .at(&place, "this time")
+                .help(FORM),
+        );
+        None
     }
 }
 
 /// Says that a value has the wrong type.
 pub(super) fn mismatch(document: &Document, node: &Node, what: &str, want: &str) -> Diagnostic {
-    Diagnostic::error("type", format!("{what} must be a {want}, not a {}", node.type_name()))
-        .at(&span(document, node), format!("this is a {}", node.type_name()))
+    let place = span(document, node);
+    let want = match want {
+        "bool" => "`true` or `false`".to_owned(),
+        other => format!("a {other}"),
+    };
+    if node.is_nothing() {
+        return Diagnostic::error("type", format!("{what} has no value; it must be {want}")).at(&place, "nothing here");
+    }
+    Diagnostic::error("type", format!("{what} must be {want}, not a {}", node.type_name()))
+        .at(&place, format!("this is a {}", node.type_name()))
 }
 
 fn field_mismatch(document: &Document, node: &Node, name: &str, want: &str) -> Diagnostic {

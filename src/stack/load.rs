@@ -1,6 +1,6 @@
 //! From files to a stack: reads all of them, finds all that is wrong, then fails.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -89,6 +89,7 @@ pub fn load(ask: &Load<'_>) -> Result<(Stack, Diagnostics), Diagnostics> {
     }
     let mut reader = Reader {
         root: ask.root,
+        chain: Vec::new(),
         problems: Diagnostics::default(),
         parts: Parts::default(),
     };
@@ -98,9 +99,13 @@ pub fn load(ask: &Load<'_>) -> Result<(Stack, Diagnostics), Diagnostics> {
         mut problems, parts, ..
     } = reader;
 
-    let missing_values = !ask.need_values;
+    let missing_values = !ask.need_values || parts.unread_settings;
     let before = problems.0.len();
-    let values = variable::resolve(&parts.variables, &settings, &mut problems);
+    let values = if parts.read {
+        variable::resolve(&parts.variables, &parts.broken.variables, &settings, &mut problems)
+    } else {
+        BTreeMap::new()
+    };
     if missing_values {
         let mut index = 0;
         problems.0.retain(|problem| {
@@ -108,17 +113,15 @@ pub fn load(ask: &Load<'_>) -> Result<(Stack, Diagnostics), Diagnostics> {
             index <= before || problem.code != "variable-missing"
         });
     }
-    let Some(name) = parts.name.clone() else {
-        if !problems.has_errors() {
-            problems.push(
-                Diagnostic::error("no-name", format!("`{}` has no `name`", found.file)).help("start it with `name: …`"),
-            );
-        }
+    if !parts.read {
+        // Without the stack file itself everything else would be missing too.
         return Err(problems);
-    };
+    }
+    // A name that is missing or wrong was said to be; the rest is checked all the same.
+    let name = parts.name.clone().map_or_else(String::new, |name| name.value);
     let graph = Graph::of(&parts.resources, &mut problems);
     let stack = Stack {
-        name: name.value.as_str().into(),
+        name: name.as_str().into(),
         description: parts.description,
         folder: found.folder,
         sources: parts.sources,
@@ -133,13 +136,20 @@ pub fn load(ask: &Load<'_>) -> Result<(Stack, Diagnostics), Diagnostics> {
         moved: parts.moved,
         graph,
     };
-    check::stack(&stack, &mut problems);
+    check::stack(&stack, &parts.broken, &mut problems);
+    problems.sort(&stack.sources);
     problems.into_result(stack)
 }
 
 /// What the files of a stack add up to.
 #[derive(Default)]
 struct Parts {
+    /// Whether the stack file could be read.
+    read: bool,
+    /// Whether a file of variables could not be read: it may have had the values that are missing.
+    unread_settings: bool,
+    /// Resources and variables that are declared, but not rightly: what refers to them is not at fault.
+    broken: Broken,
     name: Option<Spanned<String>>,
     description: Option<String>,
     sources: Vec<Arc<Source>>,
@@ -152,8 +162,17 @@ struct Parts {
     moved: Vec<Moved>,
 }
 
+/// Names that are declared, but not rightly.
+#[derive(Default)]
+pub(super) struct Broken {
+    pub(super) resources: BTreeSet<String>,
+    pub(super) variables: BTreeSet<String>,
+}
+
 struct Reader<'a> {
     root: &'a Path,
+    /// The files that are being read, each included by the one before.
+    chain: Vec<String>,
     problems: Diagnostics,
     parts: Parts,
 }
@@ -165,34 +184,46 @@ impl Reader<'_> {
             Ok(source) => source,
             Err(problem) => {
                 self.problems.push(match from {
-                    Some(span) => problem.at(span, "included here"),
+                    Some(span) => problem.at(span, "included here").maybe_help(self.near_file(name)),
                     None => problem,
                 });
                 return;
             }
         };
         self.parts.sources.push(Arc::clone(&source));
-        if self.parts.sources.len() > MOST_FILES {
-            self.problems.push(Diagnostic::error(
-                "too-many-files",
-                format!("the stack has more than {MOST_FILES} files"),
-            ));
-            return;
-        }
         let document = match Document::parse(source) {
             Ok(document) => document,
             Err(problem) => return self.problems.push(problem),
         };
+        self.chain.push(name.to_owned());
         self.top(&document, name, from.is_none());
+        self.chain.pop();
+    }
+
+    /// Finds a file of nearly this name beside it.
+    fn near_file(&self, name: &str) -> Option<String> {
+        let path = Path::new(name);
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let names: Vec<String> = std::fs::read_dir(self.root.join(folder))
+            .ok()?
+            .flatten()
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect();
+        let near = did_you_mean(&path.file_name()?.to_string_lossy(), names.iter().map(String::as_str))?;
+        let near = folder.join(near);
+        (near != path).then(|| format!("did you mean `{}`?", near.display()))
     }
 
     fn top(&mut self, document: &Document, file: &str, main: bool) {
         let problems = &mut self.problems;
-        if matches!(document.root.content, Content::Scalar(Json::Null)) {
-            problems.push(
-                Diagnostic::error("empty", format!("`{file}` is empty"))
-                    .help("a stack has at least `name` and `resources`"),
-            );
+        if document.root.is_nothing() {
+            // A fragment may be empty: all of it may be commented out.
+            if main {
+                problems.push(
+                    Diagnostic::error("empty", format!("`{file}` is empty"))
+                        .help("a stack has at least `name` and `resources`"),
+                );
+            }
             return;
         }
         let what = if main { "a stack file" } else { "a fragment" };
@@ -200,16 +231,18 @@ impl Reader<'_> {
             return;
         };
         if main {
+            self.parts.read = true;
+            let named = fields.has("name");
             self.parts.name = fields.text("name", problems);
             if let Some(name) = &self.parts.name {
                 if !is_folder_name(name) {
                     problems.push(
                         Diagnostic::error("bad-name", format!("`{}` cannot be the name of a stack", name.value))
                             .at(&name.span, "this name")
-                            .help("names have letters, digits, `-`, `_` and `.`: they become folder names"),
+                            .help(FOLDER_NAMES),
                     );
                 }
-            } else if !problems.has_errors() {
+            } else if !named {
                 problems.push(
                     Diagnostic::error("no-name", "the stack has no `name`")
                         .at(
@@ -221,21 +254,41 @@ impl Reader<'_> {
             }
             self.parts.description = fields.text("description", problems).map(|text| text.value);
             self.parts.on = fields.text("on", problems);
+            if let Some(on) = &self.parts.on {
+                check_on(on, self.parts.name.as_ref(), problems);
+            }
         }
-        if let Some(node) = fields.take("variables") {
-            variable::read_all(document, node, &mut self.parts.variables, problems);
+        // A heading with nothing under it is fine: all of it may be commented out.
+        let mut section = |name: &str| fields.take(name).filter(|node| !node.is_nothing());
+        if let Some(node) = section("variables") {
+            let broken = &mut self.parts.broken.variables;
+            variable::read_all(document, node, &mut self.parts.variables, broken, problems);
         }
-        if let Some(node) = fields.take("providers") {
+        if let Some(node) = section("providers") {
             self.parts.read_providers(document, node, problems);
         }
-        if let Some(node) = fields.take("resources") {
+        if let Some(node) = section("resources") {
             self.parts.read_resources(document, node, problems);
         }
-        if let Some(node) = fields.take("outputs") {
-            read_exprs(document, node, "output", &mut self.parts.outputs, problems);
+        if let Some(node) = section("outputs") {
+            read_exprs(
+                document,
+                node,
+                "outputs",
+                "an output",
+                &mut self.parts.outputs,
+                problems,
+            );
         }
-        if let Some(node) = fields.take("env") {
-            read_exprs(document, node, "entry of `env`", &mut self.parts.env_entries, problems);
+        if let Some(node) = section("env") {
+            read_exprs(
+                document,
+                node,
+                "env",
+                "an entry of `env`",
+                &mut self.parts.env_entries,
+                problems,
+            );
         }
         for node in fields.list("moved", problems).unwrap_or_default() {
             self.parts.read_moved(document, node, problems);
@@ -243,6 +296,15 @@ impl Reader<'_> {
         let includes = fields.texts("include", problems);
         fields.finish(if main { TOP } else { FRAGMENT }, problems);
         for include in includes {
+            if self.parts.sources.len() == MOST_FILES {
+                let problem =
+                    Diagnostic::error("too-many-files", format!("the stack has more than {MOST_FILES} files"));
+                return self.problems.push(
+                    problem
+                        .at(&include.span, "one too many")
+                        .help("join some of them; `for_each` repeats a resource without a file of its own"),
+                );
+            }
             self.include(file, &include);
         }
     }
@@ -250,7 +312,10 @@ impl Reader<'_> {
     fn include(&mut self, file: &str, include: &Spanned<String>) {
         let folder = Path::new(file).parent().unwrap_or(Path::new(""));
         let written = folder.join(&include.value).to_string_lossy().into_owned();
-        let inside = crate::kind::inside(self.root, &written);
+        let inside = match include.value.as_str() {
+            "" => Err("the path is empty".to_owned()),
+            _ => crate::kind::inside(self.root, &written),
+        };
         let name = match inside {
             Ok(path) => path
                 .strip_prefix(self.root)
@@ -260,10 +325,23 @@ impl Reader<'_> {
             Err(reason) => {
                 return self.problems.push(
                     Diagnostic::error("outside", format!("cannot include it: {reason}"))
-                        .at(&include.span, "included here"),
+                        .at(&include.span, "included here")
+                        .help("name a file inside the project folder, as seen from the file that includes it"),
                 );
             }
         };
+        if let Some(at) = self.chain.iter().position(|one| *one == name) {
+            let mut ring: Vec<String> = self.chain[at..].iter().map(|one| format!("`{one}`")).collect();
+            ring.push(format!("`{name}`"));
+            return self.problems.push(
+                Diagnostic::error(
+                    "include-circle",
+                    format!("files include each other in a circle: {}", ring.join(" → ")),
+                )
+                .at(&include.span, "this closes the circle")
+                .help("take this entry away"),
+            );
+        }
         if self.parts.sources.iter().any(|source| source.name == name) {
             return self.problems.push(
                 Diagnostic::error("include-twice", format!("`{name}` is included twice"))
@@ -317,7 +395,10 @@ impl Reader<'_> {
             Document::parse(source)
         }) {
             Ok(document) => variable::read_settings(&document, strict, settings, &mut self.problems),
-            Err(problem) => self.problems.push(problem),
+            Err(problem) => {
+                self.parts.unread_settings = true;
+                self.problems.push(problem);
+            }
         }
     }
 }
@@ -346,7 +427,12 @@ impl Parts {
             let mut found = Vec::new();
             provider.config.check(&config.outline(), "", &mut found);
             for problem in found {
-                problems.push(check::problem(&config, &at, &problem));
+                problems.push(check::problem(
+                    &format!("the provider `{}`", key.text),
+                    &config,
+                    &at,
+                    &problem,
+                ));
             }
             if self.providers.insert(key.text.clone(), config).is_some() {
                 problems.push(
@@ -367,8 +453,15 @@ impl Parts {
         self.resources.reserve(entries.len());
         for (key, node) in entries {
             let at = document.span(key.range());
+            self.broken.resources.insert(key.text.clone());
             if !is_name(&key.text) {
-                problems.push(bad_name("resource", &key.text, &at));
+                problems.push(bad_name("a resource", &key.text, &at));
+            } else if Root::IN_TEMPLATES.contains(&key.text.as_str()) {
+                problems.push(
+                    Diagnostic::error("reserved", format!("`{}` cannot name a resource", key.text))
+                        .at(&at, "reserved")
+                        .help("the word has a meaning of its own in templates"),
+                );
             } else if Root::RESERVED.contains(&key.text.as_str()) {
                 problems.push(
                     Diagnostic::error("reserved", format!("`{}` cannot name a resource", key.text))
@@ -379,8 +472,9 @@ impl Parts {
                         )),
                 );
             } else if let Some(other) = self.resources.get(key.text.as_str()) {
-                problems.push(twice("resource", &key.text, &at, &other.name.span));
+                problems.push(twice("a resource", &key.text, &at, &other.name.span));
             } else if let Some(resource) = read_resource(document, key, node, problems) {
+                self.broken.resources.remove(key.text.as_str());
                 self.resources.insert(Arc::clone(&resource.name.value), resource);
             }
         }
@@ -391,8 +485,9 @@ impl Parts {
             return;
         };
         let mut address = |name: &str, problems: &mut Diagnostics| {
+            let there = fields.has(name);
             let text = fields.text(name, problems);
-            if text.is_none() {
+            if !there {
                 problems.push(
                     Diagnostic::error("moved", format!("an entry of `moved` needs `{name}`"))
                         .at(&span(document, node), "here"),
@@ -465,9 +560,25 @@ fn read_resource(document: &Document, key: &Key, node: &Node, problems: &mut Dia
     } else {
         fields.duration("timeout", problems)
     };
+    let misspelled: Vec<&str> = entries
+        .iter()
+        .filter(|(entry, _)| !is_engine(&entry.text) && !own(&entry.text))
+        .filter_map(|(entry, _)| {
+            let word = misspelled_engine_word(&entry.text, kind)?;
+            problems.push(
+                Diagnostic::error(
+                    "unknown-field",
+                    format!("unknown field `{}` of {}", entry.text, kind.name),
+                )
+                .at(&document.span(entry.range()), "unknown")
+                .help(format!("did you mean `{word}`?")),
+            );
+            Some(entry.text.as_str())
+        })
+        .collect();
     let inputs = entries
         .iter()
-        .filter(|(entry, _)| !is_engine(&entry.text))
+        .filter(|(entry, _)| !is_engine(&entry.text) && !misspelled.contains(&entry.text.as_str()))
         .map(|(entry, value)| {
             let place = super::expr::Entry {
                 key: entry.text.as_str().into(),
@@ -493,6 +604,17 @@ fn read_resource(document: &Document, key: &Key, node: &Node, problems: &mut Dia
     })
 }
 
+/// Finds the word of the engine that a field nobody knows was meant to be, unless an input of the kind is nearer.
+fn misspelled_engine_word(word: &str, kind: &crate::kind::Registration) -> Option<&'static str> {
+    let inputs = kind
+        .inputs
+        .fields()
+        .into_iter()
+        .flat_map(|fields| fields.keys().map(String::as_str));
+    let nearest = did_you_mean(word, ENGINE.iter().copied().chain(inputs))?;
+    ENGINE.iter().copied().find(|engine| *engine == nearest)
+}
+
 fn unknown_kind(name: &str, at: &Span) -> Diagnostic {
     let diagnostic = Diagnostic::error("unknown-kind", format!("there is no kind `{name}`")).at(at, "unknown kind");
     let family = name.split('/').next().unwrap_or_default();
@@ -500,6 +622,9 @@ fn unknown_kind(name: &str, at: &Span) -> Diagnostic {
         return diagnostic.help(format!(
             "this wasmctl was built without `{family}`; build it with `--features {feature}`"
         ));
+    }
+    if name.contains("{{") {
+        return diagnostic.help("the type must be plain: what a resource is cannot come from a template");
     }
     match did_you_mean(name, providers::KINDS.iter().map(|kind| kind.name)) {
         Some(word) => diagnostic.help(format!("did you mean `{word}`?")),
@@ -510,14 +635,15 @@ fn unknown_kind(name: &str, at: &Span) -> Diagnostic {
 fn read_exprs(
     document: &Document,
     node: &Node,
+    section: &str,
     what: &'static str,
     into: &mut IndexMap<String, Expr>,
     problems: &mut Diagnostics,
 ) {
-    let Some(mut fields) = Fields::open(document, node, what, problems) else {
-        return;
+    let Content::Map(entries) = &node.content else {
+        return problems.push(mismatch(document, node, &format!("`{section}`"), "map"));
     };
-    for (key, node) in fields.rest() {
+    for (key, node) in entries {
         let at = document.span(key.range());
         if !is_name(&key.text) {
             problems.push(bad_name(what, &key.text, &at));
@@ -526,6 +652,25 @@ fn read_exprs(
         } else {
             into.insert(key.text.clone(), Expr::read(document, node, problems));
         }
+    }
+}
+
+const FOLDER_NAMES: &str = "names have up to 64 letters, digits, `-`, `_` and `.`, and start with a letter, a digit or `_`: they become folder names";
+
+/// Checks the name of the stack that this one stands on.
+fn check_on(on: &Spanned<String>, name: Option<&Spanned<String>>, problems: &mut Diagnostics) {
+    if !is_folder_name(on) {
+        problems.push(
+            Diagnostic::error("bad-name", format!("`{}` cannot be the name of a stack", on.value))
+                .at(&on.span, "this name")
+                .help(FOLDER_NAMES),
+        );
+    } else if name.is_some_and(|name| name.value == on.value) {
+        problems.push(
+            Diagnostic::error("on", "a stack cannot stand on itself")
+                .at(&on.span, "its own name")
+                .help("name the stack below it, or take `on` away"),
+        );
     }
 }
 
@@ -541,17 +686,30 @@ fn read_address(text: Spanned<String>, problems: &mut Diagnostics) -> Option<Spa
 
 /// Refuses a name.
 pub(super) fn bad_name(what: &str, name: &str, at: &Span) -> Diagnostic {
-    Diagnostic::error("bad-name", format!("`{name}` cannot be the name of a {what}"))
+    const FORM: &str = "names start with a letter or `_` and go on with letters, digits and `_`, without accents";
+    let better: String = name
+        .chars()
+        .map(|c| if matches!(c, '-' | ' ' | '.' | '/') { '_' } else { c })
+        .collect();
+    let help = if is_name(&better) {
+        format!("write `{better}`: {FORM}")
+    } else {
+        FORM.to_owned()
+    };
+    Diagnostic::error("bad-name", format!("`{name}` cannot be the name of {what}"))
         .at(at, "this name")
-        .help("names start with a letter or `_` and go on with letters, digits and `_`")
+        .help(help)
 }
 
 /// Refuses a second one of the same name.
 pub(super) fn twice(what: &str, name: &str, at: &Span, other: &Span) -> Diagnostic {
-    let diagnostic = Diagnostic::error("twice", format!("there are two of the {what} `{name}`"));
+    let what = what.split_once(' ').map_or(what, |(_, noun)| noun);
+    let diagnostic = Diagnostic::error("twice", format!("the {what} `{name}` is there twice"));
     if Arc::ptr_eq(&at.source, &other.source) {
         diagnostic.at(at, "the second").at(other, "the first")
     } else {
-        diagnostic.at(at, "the second").help(format!("the first is at {other}"))
+        diagnostic
+            .at(at, "the second")
+            .help(format!("the first is at {other}; give one of them another name"))
     }
 }

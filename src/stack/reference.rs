@@ -45,6 +45,12 @@ impl Root {
     /// The words that no resource may be named.
     pub const RESERVED: [&'static str; 4] = ["var", "each", "stack", "on"];
 
+    /// The words that mean something else in templates.
+    pub const IN_TEMPLATES: [&'static str; 18] = [
+        "true", "True", "false", "False", "none", "None", "null", "not", "and", "or", "in", "is", "if", "else", "loop",
+        "self", "continue", "break",
+    ];
+
     fn of(word: &str) -> Self {
         match word {
             "var" => Self::Variables,
@@ -269,7 +275,7 @@ impl<'a> Scanner<'a> {
     fn try_reference(&mut self) -> Option<Reference> {
         let start = self.at;
         let word = self.word();
-        if !crate::id::is_name(word) || matches!(word, "true" | "false" | "none" | "not" | "True" | "False") {
+        if !crate::id::is_name(word) || Root::IN_TEMPLATES.contains(&word) {
             return None;
         }
         let mut path = Vec::new();

@@ -1,6 +1,6 @@
 //! Variables: what they may be, and where their values come from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -58,6 +58,38 @@ impl VariableType {
         ("list", Self::List),
         ("map", Self::Map),
     ];
+
+    /// Names the type of what is written.
+    fn of(content: &Content) -> Self {
+        match content {
+            Content::Scalar(Json::Number(_)) => Self::Number,
+            Content::Scalar(Json::Bool(_)) => Self::Bool,
+            Content::Scalar(_) => Self::String,
+            Content::List(_) => Self::List,
+            Content::Map(_) => Self::Map,
+        }
+    }
+
+    fn takes(self, value: &Json) -> bool {
+        match self {
+            Self::String => value.is_string(),
+            Self::Number => value.is_number(),
+            Self::Bool => value.is_boolean(),
+            Self::List => value.is_array(),
+            Self::Map => value.is_object(),
+        }
+    }
+
+    /// Says how a value of this type is written on the command line.
+    fn example(self) -> &'static str {
+        match self {
+            Self::String => "write a text",
+            Self::Number => "write a number such as `3` or `0.5`",
+            Self::Bool => "write `true` or `false`",
+            Self::List => "write a list as `[a, b]`",
+            Self::Map => "write a map as `{ a: 1, b: 2 }`, with blanks after the colons",
+        }
+    }
 
     /// Names it in the words of a stack file.
     #[must_use]
@@ -117,6 +149,7 @@ pub(super) fn read_all(
     document: &Document,
     node: &Node,
     variables: &mut IndexMap<String, Variable>,
+    broken: &mut BTreeSet<String>,
     problems: &mut Diagnostics,
 ) {
     let Some(mut fields) = Fields::open(document, node, "`variables`", problems) else {
@@ -125,30 +158,79 @@ pub(super) fn read_all(
     for (key, node) in fields.rest() {
         let at = document.span(key.range());
         if !crate::id::is_name(&key.text) {
-            problems.push(super::load::bad_name("variable", &key.text, &at));
+            problems.push(super::load::bad_name("a variable", &key.text, &at));
             continue;
         }
         if let Some(other) = variables.get(&key.text) {
-            problems.push(super::load::twice("variable", &key.text, &at, &other.span));
+            problems.push(super::load::twice("a variable", &key.text, &at, &other.span));
             continue;
         }
-        if let Some(variable) = read(document, node, at, problems) {
-            variables.insert(key.text.clone(), variable);
+        let mut found = Diagnostics::default();
+        match read(document, node, &key.text, at, &mut found) {
+            Some(variable) if found.0.is_empty() => {
+                variables.insert(key.text.clone(), variable);
+            }
+            _ => {
+                broken.insert(key.text.clone());
+            }
         }
+        problems.extend(found.0);
     }
 }
 
-fn read(document: &Document, node: &Node, at: Span, problems: &mut Diagnostics) -> Option<Variable> {
+/// Finds the type that a word of another language was meant to be.
+fn likely_type(word: &str) -> Option<&'static str> {
+    match word.to_lowercase().as_str() {
+        "int" | "integer" | "float" | "double" | "i64" | "u16" | "u32" | "u64" => Some("number"),
+        "boolean" => Some("bool"),
+        "str" | "text" => Some("string"),
+        "array" | "set" | "tuple" | "seq" | "sequence" => Some("list"),
+        "object" | "dict" | "mapping" | "hash" => Some("map"),
+        lower => did_you_mean(lower, VariableType::NAMES.map(|(name, _)| name)),
+    }
+}
+
+fn read(document: &Document, node: &Node, name: &str, at: Span, problems: &mut Diagnostics) -> Option<Variable> {
+    if !matches!(node.content, Content::Map(_)) && !node.is_nothing() {
+        let written = document.span(node.range());
+        let help = match &node.content {
+            Content::Scalar(Json::String(word)) if likely_type(word).is_some() => {
+                format!("write `{name}: {{ type: {} }}`", likely_type(word).unwrap_or_default())
+            }
+            Content::Scalar(_) => format!("write `{name}: {{ default: {} }}`", written.text()),
+            _ => format!("write `{name}: {{ default: … }}`"),
+        };
+        problems.push(super::fields::mismatch(document, node, &format!("the variable `{name}`"), "map").help(help));
+        return None;
+    }
+    if node.is_nothing() {
+        // Just a name: a text that must be given.
+        return Some(Variable {
+            span: at,
+            ty: VariableType::String,
+            description: None,
+            default: None,
+            one_of: Vec::new(),
+            pattern: None,
+            min: None,
+            max: None,
+            sensitive: false,
+        });
+    }
     let mut fields = Fields::open(document, node, "a variable", problems)?;
+    let default_node = fields.take("default").filter(|node| !node.is_nothing());
     let ty = match fields.text("type", problems) {
-        None => VariableType::String,
+        // What the default is, the variable takes.
+        None => default_node.map_or(VariableType::String, |node| VariableType::of(&node.content)),
         Some(word) => match VariableType::NAMES.iter().find(|(name, _)| *name == *word) {
             Some((_, ty)) => *ty,
             None => {
-                let names = VariableType::NAMES.map(|(name, _)| name);
-                let help = match did_you_mean(&word, names) {
+                let help = match likely_type(&word) {
                     Some(name) => format!("did you mean `{name}`?"),
-                    None => format!("a variable is a {}", names.join(", ")),
+                    None => {
+                        let names = VariableType::NAMES.map(|(name, _)| name);
+                        format!("there are {}", names.join(", "))
+                    }
                 };
                 problems.push(
                     Diagnostic::error("variable-type", format!("there is no type `{}`", word.value))
@@ -178,25 +260,50 @@ fn read(document: &Document, node: &Node, at: Span, problems: &mut Diagnostics) 
                 None
             }
         });
-    let default_node = fields.take("default");
+    let one_of_nodes = fields.list("one_of", problems).unwrap_or_default();
     let variable = Variable {
         span: at,
         ty,
         description: fields.text("description", problems).map(|text| text.value),
         default: default_node.map(Node::to_json).filter(|json| !json.is_null()),
-        one_of: fields
-            .list("one_of", problems)
-            .unwrap_or_default()
-            .iter()
-            .map(Node::to_json)
-            .collect(),
+        one_of: one_of_nodes.iter().map(Node::to_json).collect(),
         pattern,
         min: fields.number("min", problems),
         max: fields.number("max", problems),
         sensitive: fields.flag("sensitive", problems),
     };
     fields.finish(FIELDS, problems);
-    if let (Some(default), Some(node)) = (&variable.default, default_node)
+    for node in one_of_nodes {
+        if !variable.ty.takes(&node.to_json()) {
+            problems.push(
+                Diagnostic::error(
+                    "variable-value",
+                    format!(
+                        "`one_of` lists a {}, but the variable takes a {}",
+                        node.type_name(),
+                        variable.ty.name()
+                    ),
+                )
+                .at(&span(document, node), "this value"),
+            );
+        }
+    }
+    if let (Some(min), Some(max)) = (variable.min, variable.max)
+        && min > max
+    {
+        problems.push(
+            Diagnostic::error("range", format!("`min` is {min}, which is more than `max`, {max}"))
+                .at(&variable.span, "no value fits this variable"),
+        );
+    } else if variable.pattern.is_some() && variable.ty != VariableType::String {
+        problems.push(
+            Diagnostic::error(
+                "pattern",
+                format!("only a string has a `pattern`, and this is a {}", variable.ty.name()),
+            )
+            .at(&variable.span, "this variable"),
+        );
+    } else if let (Some(default), Some(node)) = (&variable.default, default_node)
         && let Err(reason) = variable.check(default)
     {
         problems.push(
@@ -212,33 +319,34 @@ impl Variable {
     fn check(&self, value: &Json) -> Result<(), String> {
         let shown = || {
             if self.sensitive {
-                "the value".to_owned()
+                "a secret".to_owned()
             } else {
-                value.to_string()
+                crate::value::shown(value)
             }
         };
-        let fits = match self.ty {
-            VariableType::String => value.is_string(),
-            VariableType::Number => value.is_number(),
-            VariableType::Bool => value.is_boolean(),
-            VariableType::List => value.is_array(),
-            VariableType::Map => value.is_object(),
-        };
-        if !fits {
-            return Err(format!(
-                "is a {}, but the variable takes a {}",
-                json_type_name(value),
-                self.ty.name()
-            ));
+        if !self.ty.takes(value) {
+            let found = match value {
+                Json::Null => "is empty".to_owned(),
+                other => format!("is a {}", json_type_name(other)),
+            };
+            return Err(format!("{found}, but the variable takes a {}", self.ty.name()));
         }
         if !self.one_of.is_empty() && !self.one_of.contains(value) {
-            let all = self.one_of.iter().map(Json::to_string).collect::<Vec<_>>().join(", ");
-            return Err(format!("{} is none of {all}", shown()));
+            if self.sensitive {
+                return Err("is none of those that are allowed".to_owned());
+            }
+            let all = self
+                .one_of
+                .iter()
+                .map(crate::value::shown)
+                .collect::<Vec<_>>()
+                .join(", ");
+            return Err(format!("is {}; it must be one of {all}", shown()));
         }
         if let (Some(pattern), Json::String(text)) = (&self.pattern, value)
             && !pattern.is_match(text)
         {
-            return Err(format!("{} does not match `{pattern}`", shown()));
+            return Err(format!("is {}, which does not match `{pattern}`", shown()));
         }
         let (size, unit) = match value {
             Json::Number(number) => (number.as_f64().unwrap_or(f64::NAN), ""),
@@ -251,15 +359,35 @@ impl Variable {
             _ => return Ok(()),
         };
         let what = if unit.is_empty() {
-            shown()
+            format!("is {}", shown())
         } else {
-            format!("has {size}{unit}, which")
+            #[expect(clippy::float_cmp, reason = "a count is a whole number")]
+            let unit = if size == 1.0 {
+                unit.trim_end_matches('s').replace("entrie", "entry")
+            } else {
+                unit.to_owned()
+            };
+            format!("has {size}{unit}")
         };
         match (self.min, self.max) {
-            (Some(min), _) if size < min => Err(format!("{what} is less than {min}")),
-            (_, Some(max)) if size > max => Err(format!("{what} is more than {max}")),
+            (Some(min), _) if size < min => Err(format!("{what}; the least is {min}")),
+            (_, Some(max)) if size > max => Err(format!("{what}; the most is {max}")),
             _ => Ok(()),
         }
+    }
+
+    /// Says how a value that was refused should look.
+    fn advice(&self, refused: &Json) -> Option<String> {
+        if !self.ty.takes(refused) {
+            return Some(self.ty.example().to_owned());
+        }
+        if let Json::String(text) = refused
+            && !self.sensitive
+            && let Some(near) = did_you_mean(text, self.one_of.iter().filter_map(Json::as_str))
+        {
+            return Some(format!("did you mean `{near}`?"));
+        }
+        self.description.clone()
     }
 
     fn read_text(&self, text: &str) -> Result<Json, String> {
@@ -273,7 +401,7 @@ impl Variable {
                 });
                 Document::parse(source)
                     .map(|document| document.root.to_json())
-                    .map_err(|_| format!("is not a {} as YAML writes it", self.ty.name()))
+                    .map_err(|_| format!("cannot be read as a {}", self.ty.name()))
             }
         }
     }
@@ -313,12 +441,15 @@ pub(super) fn read_settings(
 /// Gives every variable its value: the last setting wins, then the default.
 pub(super) fn resolve(
     variables: &IndexMap<String, Variable>,
+    broken: &BTreeSet<String>,
     settings: &[Setting],
     problems: &mut Diagnostics,
 ) -> BTreeMap<String, Value> {
     let mut last: BTreeMap<&str, &Setting> = BTreeMap::new();
     for setting in settings {
-        if variables.contains_key(&setting.name) {
+        if broken.contains(&setting.name) {
+            // What is wrong with its declaration was said.
+        } else if variables.contains_key(&setting.name) {
             last.insert(&setting.name, setting);
         } else {
             unknown(setting, variables, problems);
@@ -353,12 +484,15 @@ pub(super) fn resolve(
                 .map_err(|reason| {
                     Diagnostic::error("variable-value", format!("`{name}` from {from} {reason}"))
                         .at(&variable.span, "declared here")
+                        .maybe_help(variable.advice(&variable.read_text(text).unwrap_or_default()))
                 }),
             Some(Setting {
                 given: Given::File { value, span, .. },
                 ..
             }) => variable.check(value).map(|()| value.clone()).map_err(|reason| {
-                Diagnostic::error("variable-value", format!("the value of `{name}` {reason}")).at(span, "this value")
+                Diagnostic::error("variable-value", format!("the value of `{name}` {reason}"))
+                    .at(span, "this value")
+                    .maybe_help(variable.advice(value))
             }),
         };
         match found {

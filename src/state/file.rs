@@ -191,6 +191,13 @@ struct Journaled {
     replay: journal::Replay,
 }
 
+impl Journaled {
+    /// Returns the empty state that a first journal goes on from.
+    fn beginning(&self) -> State {
+        State::new(self.lineage.clone(), Arc::clone(&self.stack), Arc::clone(&self.env))
+    }
+}
+
 impl Folder {
     /// Names the folder of a deployment.
     #[must_use]
@@ -280,29 +287,17 @@ impl Folder {
         let current = self.snapshot("state.json")?;
         let journals = [self.journal("journal")?, self.journal("journal.previous")?];
         let mut notices = Vec::new();
+        let first = !self.file("state.previous.json").exists();
         let (mut state, recovered) = match current {
             Snapshot::Good(state) => (*state, false),
-            Snapshot::Missing if journals.iter().all(Option::is_none) => match self.snapshot("state.previous.json")? {
-                Snapshot::Missing => return Ok(None),
-                Snapshot::Good(state) => {
-                    notices.push("the state file is missing; the previous one was taken up".to_owned());
-                    (*state, true)
-                }
-                Snapshot::Bad(why) => return Err(self.damaged(why)),
-            },
-            Snapshot::Missing if self.is_first_run(&journals)? => {
-                let first = journals[0].as_ref().map(|journal| {
-                    State::new(
-                        journal.lineage.clone(),
-                        Arc::clone(&journal.stack),
-                        Arc::clone(&journal.env),
-                    )
-                });
-                match first {
-                    Some(state) => (state, false),
-                    None => return Ok(None),
-                }
+            // The first run was killed before its first snapshot.
+            Snapshot::Missing if first && journals[0].as_ref().is_some_and(|journal| journal.base == 0) => {
+                let Some(state) = journals[0].as_ref().map(Journaled::beginning) else {
+                    return Ok(None);
+                };
+                (state, false)
             }
+            Snapshot::Missing if first && journals.iter().all(Option::is_none) => return Ok(None),
             Snapshot::Missing | Snapshot::Bad(_) => {
                 let why = match &current {
                     Snapshot::Bad(why) => why.clone(),
@@ -335,14 +330,6 @@ impl Folder {
         }))
     }
 
-    /// Whether there never was a snapshot: the first run goes on, or was killed. Nothing is lost then, and nothing to be said.
-    fn is_first_run(&self, journals: &[Option<Journaled>; 2]) -> Result<bool, Error> {
-        let [current, previous] = journals;
-        Ok(current.as_ref().is_some_and(|journal| journal.base == 0)
-            && previous.is_none()
-            && matches!(self.snapshot("state.previous.json")?, Snapshot::Missing))
-    }
-
     fn fold(&self, state: &mut State, journal: Option<&Journaled>, notices: &mut Vec<String>) -> Result<(), Error> {
         let Some(journal) = journal else { return Ok(()) };
         if journal.lineage != state.lineage {
@@ -367,13 +354,7 @@ impl Folder {
                 .iter()
                 .flatten()
                 .find(|journal| journal.base == 0)
-                .map(|journal| {
-                    State::new(
-                        journal.lineage.clone(),
-                        Arc::clone(&journal.stack),
-                        Arc::clone(&journal.env),
-                    )
-                }),
+                .map(Journaled::beginning),
         };
         let Some(base) = base else {
             return Err(self.damaged(format!("state.json: {why}")));

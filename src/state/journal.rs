@@ -317,7 +317,7 @@ pub fn read(bytes: &[u8]) -> Result<Replay, Corrupt> {
         match read_line(&rest[..end]) {
             Ok(record) => replay.records.push(record),
             // A power cut may leave a last line of the right length with the wrong bytes.
-            Err(_) if end + 1 == rest.len() => {
+            Err(_) if end + 1 == rest.len() && !begins_with_a_whole_line(&rest[..end]) => {
                 replay.torn = true;
                 break;
             }
@@ -327,6 +327,16 @@ pub fn read(bytes: &[u8]) -> Result<Replay, Corrupt> {
         replay.length += end as u64 + 1;
     }
     Ok(replay)
+}
+
+/// Whether a line that does not read is two, of which the first is whole: its line break was damaged.
+fn begins_with_a_whole_line(line: &[u8]) -> bool {
+    const START: &[u8] = b" {\"is\":";
+    line.windows(START.len())
+        .enumerate()
+        .skip(10)
+        .filter(|(_, window)| *window == START)
+        .any(|(at, _)| read_line(&line[..at - 9]).is_ok())
 }
 
 fn read_line(line: &[u8]) -> Result<Record, String> {

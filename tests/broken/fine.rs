@@ -149,7 +149,7 @@ name: s
 resources:
   a:
     type: std/value
-    value: [9223372036854775807, 18446744073709551615, -9223372036854775808, 0.1, 1e3, 0x1f, 0o17, -0, 1_000, 007, 1.0]
+    value: [9223372036854775807, 18446744073709551615, -9223372036854775808, 0.1, 1e3, 0x1f, 0o17, -0, 1_000, 1.0]
 outputs: { o: \"{{ a.value }}\" }
 ";
     assert_eq!(
@@ -163,8 +163,7 @@ outputs: { o: \"{{ a.value }}\" }
             31,
             15,
             0,
-            "1_000",
-            "007",
+            1000,
             1.0
         ])
     );
@@ -199,14 +198,14 @@ name: s
 variables: { m: { type: map, default: { a: 1 } } }
 resources:
   no: { type: std/value, when: false, value: 1 }
-  none: { type: std/value, for_each: [], value: 1 }
+  empty: { type: std/value, for_each: [], value: 1 }
   a:
     type: std/value
     value:
       - \"{{ var.m.b | default(value='-') }}\"
       - \"{% if no %}yes{% else %}no{% endif %}\"
       - \"{{ no.value | default(value='-') }}\"
-      - \"{{ none['x'].value | default(value='-') }}\"
+      - \"{{ empty['x'].value | default(value='-') }}\"
       - \"{% if var.m.a %}a{% endif %}{% if var.m.b %}b{% endif %}\"
 outputs: { o: \"{{ a.value }}\" }
 ";

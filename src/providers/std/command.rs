@@ -99,7 +99,7 @@ impl Command {
                 process
             }
         };
-        let dir = match &inputs.dir {
+        let dir = match inputs.dir.as_deref().filter(|dir| *dir != ".") {
             Some(dir) => on
                 .project
                 .inside(dir)
@@ -161,13 +161,44 @@ impl Kind for Command {
     type Outputs = Outputs;
 
     fn check(&self, inputs: &Inputs) -> Vec<Problem> {
-        let empty = |line: &Line| matches!(line, Line::Program(words) if words.is_empty());
         let mut found = Vec::new();
-        if empty(&inputs.run) {
-            found.push(Problem::new("run", "is empty: it needs a program"));
+        for (field, line) in [("run", Some(&inputs.run)), ("destroy", inputs.destroy.as_ref())] {
+            let (empty, nul) = match line {
+                None => continue,
+                Some(Line::Shell(text)) => (text.trim().is_empty(), text.contains('\0')),
+                Some(Line::Program(words)) => (
+                    words.first().is_none_or(String::is_empty),
+                    words.iter().any(|word| word.contains('\0')),
+                ),
+            };
+            if empty {
+                found.push(
+                    Problem::new(field, "is empty: it needs a program")
+                        .help("write `[program, argument]`, or a line for `sh`"),
+                );
+            } else if nul {
+                found.push(Problem::new(field, "holds a NUL byte, which no program can be handed"));
+            }
         }
-        if inputs.destroy.as_ref().is_some_and(empty) {
-            found.push(Problem::new("destroy", "is empty: it needs a program"));
+        for (name, value) in &inputs.env {
+            let field = crate::kind::join("env", name);
+            if name.is_empty() || name.contains(['=', '\0']) {
+                found.push(Problem::new(
+                    field,
+                    "cannot be the name of a variable: it must be there, without `=`",
+                ));
+            } else if value.contains('\0') {
+                found.push(Problem::new(field, "holds a NUL byte, which no program can be handed"));
+            }
+        }
+        // Where links lead is asked when it runs; what is plain to see is said at plan.
+        if let Some(dir) = &inputs.dir
+            && let Err(reason) = crate::kind::relative(dir)
+            && dir != "."
+        {
+            found.push(
+                Problem::new("dir", format!("cannot be used: {reason}")).help("commands run inside the project folder"),
+            );
         }
         found
     }

@@ -119,20 +119,16 @@ impl Kind for File {
     type Outputs = Outputs;
 
     fn check(&self, inputs: &Inputs) -> Vec<Problem> {
-        let own = [".wasmctl", ".env"]
-            .iter()
-            .any(|own| Path::new(&inputs.path).starts_with(own));
-        if own {
-            return vec![Problem::new(
-                "path",
-                format!("`{}` belongs to wasmctl itself", inputs.path),
-            )];
-        }
         // Where links lead is asked when the file is written; what is plain to see is said at plan.
-        match crate::kind::relative(&inputs.path) {
-            Ok(_) => Vec::new(),
-            Err(reason) => vec![Problem::new("path", reason).help("files are made inside the project folder only")],
-        }
+        let (reason, help) = match crate::kind::relative(&inputs.path) {
+            Err(reason) => (reason, "files are made inside the project folder only"),
+            Ok(path) if [".wasmctl", ".env"].iter().any(|own| path.starts_with(own)) => (
+                format!("`{}` belongs to wasmctl itself", inputs.path),
+                "choose another place",
+            ),
+            Ok(_) => return Vec::new(),
+        };
+        vec![Problem::new("path", format!("cannot be used: {reason}")).help(help)]
     }
 
     async fn create(&self, on: &Std, inputs: &Inputs, attempt: &Attempt<'_>) -> Result<RemoteId> {

@@ -79,7 +79,7 @@ impl Kind for WaitHttp {
         match parse_duration(&inputs.timeout) {
             Ok(_) => Vec::new(),
             Err(_) => vec![
-                Problem::new("timeout", format!("`{}` is no duration", inputs.timeout))
+                Problem::new("timeout", format!("is `{}`, which is no duration", inputs.timeout))
                     .help("write it like `30s`, `5m`"),
             ],
         }

@@ -274,3 +274,23 @@ async fn what_is_protected_is_not_taken_away() {
     project.deploy().await;
     assert_eq!(project.destroy().await.exit_code(), 0);
 }
+
+/// Found by the properties: `b` comes first and goes last, `a` goes first, and `c` changes from one to the other.
+#[tokio::test]
+async fn replacements_in_both_orders_do_not_wait_for_each_other() {
+    let stack = |suffix: &str, b: &str, c: &str| {
+        format!(
+            "resources:\n  a: {{ type: std/file, path: a{suffix}, content: a }}\n  \
+             b: {{ type: std/file, path: b{suffix}, content: '{b}', create_before_destroy: true }}\n  \
+             c: {{ type: std/file, path: c, content: '{c}' }}\n"
+        )
+    };
+    let project = Project::new(&stack("1", "{{ a.sha256 }}", "{{ b.sha256 }}"));
+    project.deploy().await;
+    project.stack(&stack("2", "b", "{{ a.path }}"));
+    assert_eq!(actions(&project.plan().await), ["+/- b", "-/+ a", "~ c"]);
+    project.deploy().await;
+    assert_eq!(changes(&project).await, "");
+    assert_eq!(project.destroy().await.exit_code(), 0);
+    assert_eq!(project.files(), Vec::<String>::new());
+}

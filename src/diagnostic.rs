@@ -286,7 +286,10 @@ impl Diagnostics {
     pub fn sort(&mut self, sources: &[Arc<Source>]) {
         let file = |source: &Arc<Source>| sources.iter().position(|one| Arc::ptr_eq(one, source));
         self.0.sort_by_key(|diagnostic| {
-            let place = diagnostic.labels.first().map(|(span, _)| (file(&span.source), span.start));
+            let place = diagnostic
+                .labels
+                .first()
+                .map(|(span, _)| (file(&span.source), span.start));
             (diagnostic.code == "more", place)
         });
     }

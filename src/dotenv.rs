@@ -71,6 +71,9 @@ pub fn line(name: &str, value: &str) -> Result<String, Error> {
     if value.contains("\\\\") || value.ends_with('\\') {
         return refuse("it has two backslashes in a row or one at its end, which readers treat differently");
     }
+    if value.split_once("${").is_some_and(|(_, rest)| rest.contains('}')) {
+        return refuse("it has `${…}`, which some readers replace even between quotes");
+    }
     if !value.contains('\'') {
         return Ok(format!("{name}='{value}'"));
     }
@@ -284,7 +287,7 @@ mod tests {
             assert_eq!(line("A", value).unwrap(), want);
             assert_eq!(read_line(want).unwrap(), ("A".to_owned(), value.to_owned()));
         }
-        for value in ["it's $5", "a\nb", "it's `x`", "a\\\\b", "a\\", "a\rb"] {
+        for value in ["it's $5", "a\nb", "it's `x`", "a\\\\b", "a\\", "a\rb", "a ${HOME}"] {
             assert!(line("A", value).is_err(), "{value:?}");
         }
     }

@@ -819,7 +819,10 @@ fn evaluate_env(stack: &Stack, outputs: &Outputs, on: Option<&Value>) -> Result<
             ),
         }
     }
-    problems.into_result(entries).map(|(entries, _)| entries).map_err(Error::from)
+    problems
+        .into_result(entries)
+        .map(|(entries, _)| entries)
+        .map_err(Error::from)
 }
 
 /// Whether `.env` says that this deployment is the active one.

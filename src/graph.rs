@@ -140,7 +140,11 @@ fn cycles(
             .enumerate()
             .map(|(index, needs)| {
                 let mended = broken.contains(&index);
-                needs.iter().copied().filter(|need| !mended && !broken.contains(need)).collect()
+                needs
+                    .iter()
+                    .copied()
+                    .filter(|need| !mended && !broken.contains(need))
+                    .collect()
             })
             .collect();
         match order(&rest) {

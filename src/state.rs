@@ -357,8 +357,12 @@ impl State {
             self.deposed.remove(place);
             return Ok(());
         }
-        let place = self.open.get(token).and_then(|resource| self.objects.get_key_value(resource));
-        let Some((resource, _)) = place.filter(|(_, object)| object.token == *token && !object.phase.is_settled()) else {
+        let place = self
+            .open
+            .get(token)
+            .and_then(|resource| self.objects.get_key_value(resource));
+        let Some((resource, _)) = place.filter(|(_, object)| object.token == *token && !object.phase.is_settled())
+        else {
             return Err(illegal("settled", token));
         };
         let resource = resource.clone();

@@ -213,7 +213,12 @@ impl Value {
             match json {
                 Json::String(text) => 8 + text.len(),
                 Json::Array(items) => 8 + items.iter().map(plain).sum::<usize>(),
-                Json::Object(entries) => 8 + entries.iter().map(|(key, value)| key.len() + plain(value)).sum::<usize>(),
+                Json::Object(entries) => {
+                    8 + entries
+                        .iter()
+                        .map(|(key, value)| key.len() + plain(value))
+                        .sum::<usize>()
+                }
                 _ => 8,
             }
         }
@@ -221,7 +226,12 @@ impl Value {
             Self::Known(json) | Self::Secret(json) => plain(json),
             Self::Unknown => 8,
             Self::List(items) => 8 + items.iter().map(Self::weight).sum::<usize>(),
-            Self::Map(entries) => 8 + entries.iter().map(|(key, value)| key.len() + value.weight()).sum::<usize>(),
+            Self::Map(entries) => {
+                8 + entries
+                    .iter()
+                    .map(|(key, value)| key.len() + value.weight())
+                    .sum::<usize>()
+            }
         }
     }
 

@@ -338,7 +338,10 @@ impl Shape {
                 } else if let Some(pattern) = pattern
                     && !pattern.is_match(text)
                 {
-                    problems.push(Problem::new(path, format!("is {}, which does not match `{pattern}`", shown())));
+                    problems.push(Problem::new(
+                        path,
+                        format!("is {}, which does not match `{pattern}`", shown()),
+                    ));
                 } else if min_length.is_some_and(|least| (text.chars().count() as u64) < least) {
                     problems.push(Problem::new(path, "is empty"));
                 }
@@ -647,10 +650,7 @@ mod tests {
             problems(json!({"port": 0})),
             ["port: is 0; it takes a whole number from 1 to 65535"]
         );
-        assert_eq!(
-            problems(json!({"prot": 1})),
-            ["prot: unknown field `prot`"]
-        );
+        assert_eq!(problems(json!({"prot": 1})), ["prot: unknown field `prot`"]);
         assert_eq!(
             problems(json!({"port": 1, "size": "smal"})),
             ["size: is \"smal\"; it takes one of small, large"]

@@ -436,7 +436,8 @@ impl<'a> Walk<'a> {
                     "`when` of `{}` must be `true` or `false`, not {}",
                     resource.name.value,
                     match &other {
-                        Value::Known(Json::String(text)) => format!("the text `{}`", crate::diagnostic::shortened(text.clone(), 40)),
+                        Value::Known(Json::String(text)) =>
+                            format!("the text `{}`", crate::diagnostic::shortened(text.clone(), 40)),
                         Value::Known(Json::Null) => "nothing".to_owned(),
                         other => format!("a {}", other.type_name()),
                     }

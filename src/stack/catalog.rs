@@ -160,7 +160,10 @@ pub fn read(root: &Path, name: &str) -> Result<Arc<Source>, Diagnostic> {
     }
     // A pipe among the files of a project would be waited for without an end.
     if std::fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
-        return Err(Diagnostic::error("read", format!("cannot read `{name}`: it is no regular file")));
+        return Err(Diagnostic::error(
+            "read",
+            format!("cannot read `{name}`: it is no regular file"),
+        ));
     }
     read_file(&path, name)
 }
@@ -196,8 +199,9 @@ pub fn read_file(path: &Path, name: &str) -> Result<Arc<Source>, Diagnostic> {
             let valid = error.utf8_error().valid_up_to();
             let bytes = error.as_bytes();
             if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-                return Err(Diagnostic::error("utf-8", format!("`{name}` is UTF-16, not UTF-8"))
-                    .help("save the file as UTF-8"));
+                return Err(
+                    Diagnostic::error("utf-8", format!("`{name}` is UTF-16, not UTF-8")).help("save the file as UTF-8")
+                );
             }
             // Up to the byte it is text, so that its place can be shown like any other.
             let text = String::from_utf8_lossy(&bytes[..bytes.len().min(valid + 80)]).into_owned();
@@ -210,7 +214,10 @@ pub fn read_file(path: &Path, name: &str) -> Result<Arc<Source>, Diagnostic> {
                 "utf-8",
                 format!("`{name}` is not UTF-8: the byte 0x{:02x} is no text", bytes[valid]),
             )
-            .at(&Span::new(&source, valid..valid + char::REPLACEMENT_CHARACTER.len_utf8()), "here")
+            .at(
+                &Span::new(&source, valid..valid + char::REPLACEMENT_CHARACTER.len_utf8()),
+                "here",
+            )
             .help("save the file as UTF-8"))
         }
     }

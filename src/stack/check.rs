@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::reference::{Reference, Root, Segment};
 use super::load::{Broken, ENGINE};
+use super::reference::{Reference, Root, Segment};
 use super::{Expr, Resource, Stack};
 use crate::diagnostic::{Diagnostic, Diagnostics, Span, did_you_mean};
 use crate::kind::{Problem, Type};
@@ -101,13 +101,19 @@ fn env_names(stack: &Stack, problems: &mut Diagnostics) {
             problems.push(
                 Diagnostic::error("reserved", format!("`{upper}` in `.env` belongs to wasmctl"))
                     .at(&expr.span, "this entry")
-                    .help(format!("give it another name: {} are taken", crate::dotenv::OWN.join(", "))),
+                    .help(format!(
+                        "give it another name: {} are taken",
+                        crate::dotenv::OWN.join(", ")
+                    )),
             );
         } else if let Some(first) = seen.get(&upper) {
             problems.push(
-                Diagnostic::error("twice", format!("`.env` would say `{upper}` twice: its names are upper case"))
-                    .at(&expr.span, "the second")
-                    .help(format!("the first is at {first}")),
+                Diagnostic::error(
+                    "twice",
+                    format!("`.env` would say `{upper}` twice: its names are upper case"),
+                )
+                .at(&expr.span, "the second")
+                .help(format!("the first is at {first}")),
             );
         } else {
             seen.insert(upper, &expr.span);
@@ -122,7 +128,12 @@ fn inputs(resource: &Resource, problems: &mut Diagnostics) {
         if problems.is_full() {
             return;
         }
-        problems.push(problem(resource.kind.name, &resource.inputs, &resource.name.span, &found));
+        problems.push(problem(
+            resource.kind.name,
+            &resource.inputs,
+            &resource.name.span,
+            &found,
+        ));
     }
 }
 
@@ -173,7 +184,11 @@ pub(crate) fn problem(of: &str, inputs: &Expr, at: &Span, problem: &Problem) -> 
         }
         other => other.clone(),
     };
-    let (code, label) = if unknown { ("unknown-field", "unknown") } else { ("input", "") };
+    let (code, label) = if unknown {
+        ("unknown-field", "unknown")
+    } else {
+        ("input", "")
+    };
     Diagnostic::error(code, summary).at(place, label).maybe_help(help)
 }
 
@@ -185,119 +200,119 @@ struct Known<'a> {
 }
 
 impl Known<'_> {
-fn unknown_name(&self, name: &str, at: &Span) -> Option<Diagnostic> {
-    let Self { stack, broken } = self;
-    if broken.resources.contains(name) {
-        return None;
-    }
-    let known = stack.resources.keys().map(AsRef::as_ref).chain(Root::RESERVED);
-    let help = match did_you_mean(name, known) {
-        _ if stack.variables.contains_key(name) => Some(format!("write `var.{name}` for the variable")),
-        Some(word) => Some(format!("did you mean `{word}`?")),
-        None if matches!(name, "vars" | "variable" | "variables" | "local" | "locals") => {
-            Some("variables are written `var.name`".to_owned())
-        }
-        None if stack.resources.is_empty() => Some("the stack declares no resources".to_owned()),
-        None => None,
-    };
-    Some(
-        Diagnostic::error("unknown-name", format!("there is no resource `{name}`"))
-            .at(at, "not declared")
-            .maybe_help(help),
-    )
-}
-
-fn references(&self, expr: &Expr, each: bool, problems: &mut Diagnostics) {
-    expr.references(&mut |reference, place| {
-        if !problems.is_full() {
-            problems.extend(self.reference_problem(reference, &place, each));
-        }
-    });
-}
-
-fn reference_problem(&self, reference: &Reference, place: &Span, each: bool) -> Option<Diagnostic> {
-    let Self { stack, broken } = self;
-    let of_two = |names: [&str; 2]| {
-        let Some(Segment::Key(name)) = reference.path.first() else {
+    fn unknown_name(&self, name: &str, at: &Span) -> Option<Diagnostic> {
+        let Self { stack, broken } = self;
+        if broken.resources.contains(name) {
             return None;
+        }
+        let known = stack.resources.keys().map(AsRef::as_ref).chain(Root::RESERVED);
+        let help = match did_you_mean(name, known) {
+            _ if stack.variables.contains_key(name) => Some(format!("write `var.{name}` for the variable")),
+            Some(word) => Some(format!("did you mean `{word}`?")),
+            None if matches!(name, "vars" | "variable" | "variables" | "local" | "locals") => {
+                Some("variables are written `var.name`".to_owned())
+            }
+            None if stack.resources.is_empty() => Some("the stack declares no resources".to_owned()),
+            None => None,
         };
-        let (root, [one, other]) = (&reference.root, names);
-        (!names.contains(&name.as_str())).then(|| {
-            let help = match did_you_mean(name, names) {
-                Some(word) => format!("did you mean `{root}.{word}`?"),
-                None => format!("there are `{root}.{one}` and `{root}.{other}`"),
-            };
-            Diagnostic::error("unknown-name", format!("there is no `{root}.{name}`"))
-                .at(place, "unknown")
-                .help(help)
-        })
-    };
-    match &reference.root {
-        Root::Variables => {
+        Some(
+            Diagnostic::error("unknown-name", format!("there is no resource `{name}`"))
+                .at(at, "not declared")
+                .maybe_help(help),
+        )
+    }
+
+    fn references(&self, expr: &Expr, each: bool, problems: &mut Diagnostics) {
+        expr.references(&mut |reference, place| {
+            if !problems.is_full() {
+                problems.extend(self.reference_problem(reference, &place, each));
+            }
+        });
+    }
+
+    fn reference_problem(&self, reference: &Reference, place: &Span, each: bool) -> Option<Diagnostic> {
+        let Self { stack, broken } = self;
+        let of_two = |names: [&str; 2]| {
             let Some(Segment::Key(name)) = reference.path.first() else {
                 return None;
             };
-            if stack.variables.contains_key(name) || broken.variables.contains(name) {
-                return None;
-            }
-            let known = stack.variables.keys().map(String::as_str);
-            let help = match did_you_mean(name, known) {
-                Some(word) => format!("did you mean `var.{word}`?"),
-                None => format!("declare it under `variables:` with its type: `{name}: {{ type: string }}`"),
-            };
-            Some(
-                Diagnostic::error("unknown-variable", format!("there is no variable `{name}`"))
-                    .at(place, "not declared")
-                    .help(help),
-            )
-        }
-        Root::Each if !each => Some(
-            Diagnostic::error("each", "`each` has no meaning here")
-                .at(place, "only inside a resource with `for_each`")
-                .help("give the resource a `for_each`; outside of it write `name[\"key\"].output`"),
-        ),
-        Root::Each => of_two(["key", "value"]),
-        Root::Stack => of_two(["name", "env"]),
-        Root::On if stack.on.is_none() => Some(
-            Diagnostic::error("on", "`on` has no meaning here")
-                .at(place, "this stack stands on no other")
-                .help("name the lower stack: `on: <stack>` at the top of the file"),
-        ),
-        Root::On => None,
-        Root::Resource(name) => {
-            let Some(resource) = stack.resources.get(name) else {
-                return self.unknown_name(name, place);
-            };
-            let mut path = reference.path.iter();
-            if resource.for_each.is_some() {
-                path.next()?;
-            }
-            let Some(Segment::Key(output)) = path.next() else {
-                return None;
-            };
-            let Type::Struct(outputs) = &resource.kind.outputs.ty else {
-                return None;
-            };
-            if outputs.contains_key(output) {
-                return None;
-            }
-            let help = match did_you_mean(output, outputs.keys().map(String::as_str)) {
-                Some(word) => format!("did you mean `{word}`?"),
-                None if outputs.is_empty() => format!("{} has no outputs", resource.kind.name),
-                None => {
-                    format!(
-                        "{} has {}",
-                        resource.kind.name,
-                        outputs.keys().cloned().collect::<Vec<_>>().join(", ")
-                    )
+            let (root, [one, other]) = (&reference.root, names);
+            (!names.contains(&name.as_str())).then(|| {
+                let help = match did_you_mean(name, names) {
+                    Some(word) => format!("did you mean `{root}.{word}`?"),
+                    None => format!("there are `{root}.{one}` and `{root}.{other}`"),
+                };
+                Diagnostic::error("unknown-name", format!("there is no `{root}.{name}`"))
+                    .at(place, "unknown")
+                    .help(help)
+            })
+        };
+        match &reference.root {
+            Root::Variables => {
+                let Some(Segment::Key(name)) = reference.path.first() else {
+                    return None;
+                };
+                if stack.variables.contains_key(name) || broken.variables.contains(name) {
+                    return None;
                 }
-            };
-            Some(
-                Diagnostic::error("unknown-output", format!("`{name}` has no output `{output}`"))
-                    .at(place, "not an output")
-                    .help(help),
-            )
+                let known = stack.variables.keys().map(String::as_str);
+                let help = match did_you_mean(name, known) {
+                    Some(word) => format!("did you mean `var.{word}`?"),
+                    None => format!("declare it under `variables:` with its type: `{name}: {{ type: string }}`"),
+                };
+                Some(
+                    Diagnostic::error("unknown-variable", format!("there is no variable `{name}`"))
+                        .at(place, "not declared")
+                        .help(help),
+                )
+            }
+            Root::Each if !each => Some(
+                Diagnostic::error("each", "`each` has no meaning here")
+                    .at(place, "only inside a resource with `for_each`")
+                    .help("give the resource a `for_each`; outside of it write `name[\"key\"].output`"),
+            ),
+            Root::Each => of_two(["key", "value"]),
+            Root::Stack => of_two(["name", "env"]),
+            Root::On if stack.on.is_none() => Some(
+                Diagnostic::error("on", "`on` has no meaning here")
+                    .at(place, "this stack stands on no other")
+                    .help("name the lower stack: `on: <stack>` at the top of the file"),
+            ),
+            Root::On => None,
+            Root::Resource(name) => {
+                let Some(resource) = stack.resources.get(name) else {
+                    return self.unknown_name(name, place);
+                };
+                let mut path = reference.path.iter();
+                if resource.for_each.is_some() {
+                    path.next()?;
+                }
+                let Some(Segment::Key(output)) = path.next() else {
+                    return None;
+                };
+                let Type::Struct(outputs) = &resource.kind.outputs.ty else {
+                    return None;
+                };
+                if outputs.contains_key(output) {
+                    return None;
+                }
+                let help = match did_you_mean(output, outputs.keys().map(String::as_str)) {
+                    Some(word) => format!("did you mean `{word}`?"),
+                    None if outputs.is_empty() => format!("{} has no outputs", resource.kind.name),
+                    None => {
+                        format!(
+                            "{} has {}",
+                            resource.kind.name,
+                            outputs.keys().cloned().collect::<Vec<_>>().join(", ")
+                        )
+                    }
+                };
+                Some(
+                    Diagnostic::error("unknown-output", format!("`{name}` has no output `{output}`"))
+                        .at(place, "not an output")
+                        .help(help),
+                )
+            }
         }
     }
-}
 }

@@ -133,7 +133,8 @@ fn leading_zero<'a>(node: &'a Node, text: &str) -> Option<&'a Node> {
     match &node.content {
         Content::Scalar(Json::Number(number)) if number.is_f64() => {
             let written = text.get(node.range())?.trim().trim_start_matches(['-', '+']);
-            let ambiguous = written.len() > 1 && written.starts_with('0') && written.bytes().all(|b| b.is_ascii_digit());
+            let ambiguous =
+                written.len() > 1 && written.starts_with('0') && written.bytes().all(|b| b.is_ascii_digit());
             ambiguous.then_some(node)
         }
         Content::Scalar(_) => None,
@@ -145,9 +146,15 @@ fn leading_zero<'a>(node: &'a Node, text: &str) -> Option<&'a Node> {
 fn ambiguous(source: &Arc<Source>, node: &Node) -> Diagnostic {
     let place = Span::new(source, node.range());
     let written = place.text().trim().to_owned();
-    Diagnostic::error("number", format!("`{written}` may be meant as a text, or as a number to base 8 or 10"))
-        .at(&place, "starts with a zero")
-        .help(format!("write `\"{written}\"` for the text, or the number without the zero; to base 8 it is `0o{}`", written.trim_start_matches(['-', '+', '0'])))
+    Diagnostic::error(
+        "number",
+        format!("`{written}` may be meant as a text, or as a number to base 8 or 10"),
+    )
+    .at(&place, "starts with a zero")
+    .help(format!(
+        "write `\"{written}\"` for the text, or the number without the zero; to base 8 it is `0o{}`",
+        written.trim_start_matches(['-', '+', '0'])
+    ))
 }
 
 /// Refuses a file by its size.

@@ -108,9 +108,11 @@ impl Expr {
         let hint = reference.range.start;
         // Keys in brackets may be quoted either way, and escaped in double quotes.
         let spellings = [words.replace('"', "'"), words.replace('"', "\\\""), words];
-        let found = spellings
-            .iter()
-            .flat_map(|words| written.match_indices(words.as_str()).map(|(at, _)| at..at + words.len()));
+        let found = spellings.iter().flat_map(|words| {
+            written
+                .match_indices(words.as_str())
+                .map(|(at, _)| at..at + words.len())
+        });
         match found.min_by_key(|range| range.start.abs_diff(hint)) {
             Some(range) => self.span.within(range),
             None => self.span.clone(),
@@ -286,9 +288,12 @@ fn with_inner<'a>(reference: &'a Reference, visit: &mut impl FnMut(&'a Reference
 pub const LARGEST_VALUE: usize = 16 << 20;
 
 fn too_large(at: &Span) -> Diagnostic {
-    Diagnostic::error("too-much", format!("the value grows to more than {} MB", LARGEST_VALUE >> 20))
-        .at(at, "with this part")
-        .help("keep large data in files, and refer to them by path")
+    Diagnostic::error(
+        "too-much",
+        format!("the value grows to more than {} MB", LARGEST_VALUE >> 20),
+    )
+    .at(at, "with this part")
+    .help("keep large data in files, and refer to them by path")
 }
 
 /// Whether a reference starts from a resource, and which.

@@ -271,10 +271,24 @@ impl Reader<'_> {
             self.parts.read_resources(document, node, problems);
         }
         if let Some(node) = section("outputs") {
-            read_exprs(document, node, "outputs", "an output", &mut self.parts.outputs, problems);
+            read_exprs(
+                document,
+                node,
+                "outputs",
+                "an output",
+                &mut self.parts.outputs,
+                problems,
+            );
         }
         if let Some(node) = section("env") {
-            read_exprs(document, node, "env", "an entry of `env`", &mut self.parts.env_entries, problems);
+            read_exprs(
+                document,
+                node,
+                "env",
+                "an entry of `env`",
+                &mut self.parts.env_entries,
+                problems,
+            );
         }
         for node in fields.list("moved", problems).unwrap_or_default() {
             self.parts.read_moved(document, node, problems);
@@ -283,7 +297,8 @@ impl Reader<'_> {
         fields.finish(if main { TOP } else { FRAGMENT }, problems);
         for include in includes {
             if self.parts.sources.len() == MOST_FILES {
-                let problem = Diagnostic::error("too-many-files", format!("the stack has more than {MOST_FILES} files"));
+                let problem =
+                    Diagnostic::error("too-many-files", format!("the stack has more than {MOST_FILES} files"));
                 return self.problems.push(
                     problem
                         .at(&include.span, "one too many")
@@ -319,9 +334,12 @@ impl Reader<'_> {
             let mut ring: Vec<String> = self.chain[at..].iter().map(|one| format!("`{one}`")).collect();
             ring.push(format!("`{name}`"));
             return self.problems.push(
-                Diagnostic::error("include-circle", format!("files include each other in a circle: {}", ring.join(" → ")))
-                    .at(&include.span, "this closes the circle")
-                    .help("take this entry away"),
+                Diagnostic::error(
+                    "include-circle",
+                    format!("files include each other in a circle: {}", ring.join(" → ")),
+                )
+                .at(&include.span, "this closes the circle")
+                .help("take this entry away"),
             );
         }
         if self.parts.sources.iter().any(|source| source.name == name) {
@@ -409,7 +427,12 @@ impl Parts {
             let mut found = Vec::new();
             provider.config.check(&config.outline(), "", &mut found);
             for problem in found {
-                problems.push(check::problem(&format!("the provider `{}`", key.text), &config, &at, &problem));
+                problems.push(check::problem(
+                    &format!("the provider `{}`", key.text),
+                    &config,
+                    &at,
+                    &problem,
+                ));
             }
             if self.providers.insert(key.text.clone(), config).is_some() {
                 problems.push(
@@ -543,9 +566,12 @@ fn read_resource(document: &Document, key: &Key, node: &Node, problems: &mut Dia
         .filter_map(|(entry, _)| {
             let word = misspelled_engine_word(&entry.text, kind)?;
             problems.push(
-                Diagnostic::error("unknown-field", format!("unknown field `{}` of {}", entry.text, kind.name))
-                    .at(&document.span(entry.range()), "unknown")
-                    .help(format!("did you mean `{word}`?")),
+                Diagnostic::error(
+                    "unknown-field",
+                    format!("unknown field `{}` of {}", entry.text, kind.name),
+                )
+                .at(&document.span(entry.range()), "unknown")
+                .help(format!("did you mean `{word}`?")),
             );
             Some(entry.text.as_str())
         })
@@ -580,7 +606,11 @@ fn read_resource(document: &Document, key: &Key, node: &Node, problems: &mut Dia
 
 /// Finds the word of the engine that a field nobody knows was meant to be, unless an input of the kind is nearer.
 fn misspelled_engine_word(word: &str, kind: &crate::kind::Registration) -> Option<&'static str> {
-    let inputs = kind.inputs.fields().into_iter().flat_map(|fields| fields.keys().map(String::as_str));
+    let inputs = kind
+        .inputs
+        .fields()
+        .into_iter()
+        .flat_map(|fields| fields.keys().map(String::as_str));
     let nearest = did_you_mean(word, ENGINE.iter().copied().chain(inputs))?;
     ENGINE.iter().copied().find(|engine| *engine == nearest)
 }
@@ -625,8 +655,7 @@ fn read_exprs(
     }
 }
 
-const FOLDER_NAMES: &str =
-    "names have up to 64 letters, digits, `-`, `_` and `.`, and start with a letter, a digit or `_`: they become folder names";
+const FOLDER_NAMES: &str = "names have up to 64 letters, digits, `-`, `_` and `.`, and start with a letter, a digit or `_`: they become folder names";
 
 /// Checks the name of the stack that this one stands on.
 fn check_on(on: &Spanned<String>, name: Option<&Spanned<String>>, problems: &mut Diagnostics) {
@@ -658,7 +687,10 @@ fn read_address(text: Spanned<String>, problems: &mut Diagnostics) -> Option<Spa
 /// Refuses a name.
 pub(super) fn bad_name(what: &str, name: &str, at: &Span) -> Diagnostic {
     const FORM: &str = "names start with a letter or `_` and go on with letters, digits and `_`, without accents";
-    let better: String = name.chars().map(|c| if matches!(c, '-' | ' ' | '.' | '/') { '_' } else { c }).collect();
+    let better: String = name
+        .chars()
+        .map(|c| if matches!(c, '-' | ' ' | '.' | '/') { '_' } else { c })
+        .collect();
     let help = if is_name(&better) {
         format!("write `{better}`: {FORM}")
     } else {

@@ -93,17 +93,25 @@ fn words(source: &Source, error: &Error, range: &Range<usize>) -> Words {
             "stack files know no tags of their own; a reference is written `\"{{ name.output }}\"`",
         ),
         Error::UnknownAnchor { .. } => Words::no_yaml(
-            format!("nothing before it has the anchor `{}`", name_after(source, range.start, '*').replacen('*', "&", 1)),
-            Some("a value that starts with `*` repeats what an anchor `&` named; put it in quotes if it is meant as text"),
+            format!(
+                "nothing before it has the anchor `{}`",
+                name_after(source, range.start, '*').replacen('*', "&", 1)
+            ),
+            Some(
+                "a value that starts with `*` repeats what an anchor `&` named; put it in quotes if it is meant as text",
+            ),
         ),
-        Error::RecursiveReferencesRequireWeakTypes { .. } => {
-            Words::no_yaml("an anchor that holds itself", Some("repeat with `*` only what has ended before"))
-        }
+        Error::RecursiveReferencesRequireWeakTypes { .. } => Words::no_yaml(
+            "an anchor that holds itself",
+            Some("repeat with `*` only what has ended before"),
+        ),
         Error::MergeValueNotMapOrSeqOfMaps { .. } => Words::no_yaml(
             "`<<` takes over the entries of a map, and this is none",
             Some("write `<<: *anchor`, where the anchor stands at a map"),
         ),
-        Error::NullIntoString { .. } => Words::no_yaml("a key that is nothing", Some("put it in quotes if it is meant as text")),
+        Error::NullIntoString { .. } => {
+            Words::no_yaml("a key that is nothing", Some("put it in quotes if it is meant as text"))
+        }
         Error::Unexpected { .. } => Words::no_yaml("a key that is a list or a map; it must be a word", Some(TEMPLATE)),
         Error::Eof { .. } => Words::no_yaml("it ends too early", None),
         Error::Message { msg, .. } | Error::ExternalMessage { msg, .. } => scanned(&source.text, msg, range.start),
@@ -226,7 +234,9 @@ fn place(source: &Source, error: &Error) -> Range<usize> {
     let end = start.saturating_add(length).min(text.len());
     // A place between the bytes of a character is moved to its beginning and its end.
     let start = (0..=start).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-    let end = (end..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
+    let end = (end..=text.len())
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(text.len());
     start..end
 }
 
@@ -236,14 +246,23 @@ fn offset(text: &str, line: usize, column: usize) -> Option<usize> {
         start += text.get(start..)?.find('\n')? + 1;
     }
     let rest = text.get(start..)?.split('\n').next()?;
-    let column = rest.char_indices().nth(column.saturating_sub(1)).map_or(rest.len(), |(at, _)| at);
+    let column = rest
+        .char_indices()
+        .nth(column.saturating_sub(1))
+        .map_or(rest.len(), |(at, _)| at);
     Some(start + column)
 }
 
 fn line_of(text: &str, at: usize) -> Range<usize> {
     let at = at.min(text.len());
-    let start = text.as_bytes()[..at].iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
-    let end = text.as_bytes()[at..].iter().position(|b| *b == b'\n').map_or(text.len(), |offset| at + offset);
+    let start = text.as_bytes()[..at]
+        .iter()
+        .rposition(|b| *b == b'\n')
+        .map_or(0, |at| at + 1);
+    let end = text.as_bytes()[at..]
+        .iter()
+        .position(|b| *b == b'\n')
+        .map_or(text.len(), |offset| at + offset);
     start..end
 }
 
@@ -273,7 +292,11 @@ fn name_after(source: &Source, start: usize, mark: char) -> String {
     let line = &source.text[line_of(&source.text, start)];
     line.split(mark)
         .nth(1)
-        .map(|rest| rest.split(|c: char| c.is_whitespace() || ",]}".contains(c)).next().unwrap_or_default())
+        .map(|rest| {
+            rest.split(|c: char| c.is_whitespace() || ",]}".contains(c))
+                .next()
+                .unwrap_or_default()
+        })
         .map(|name| format!("{mark}{name}"))
         .unwrap_or_default()
 }

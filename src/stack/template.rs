@@ -10,8 +10,8 @@ use regex::Regex;
 use serde_json::{Map, Value as Json};
 use tera::{Context, ErrorKind, Kwargs, State, Tera};
 
-use super::reference::{self, Reference};
 use super::expr::LARGEST_VALUE;
+use super::reference::{self, Reference};
 use crate::diagnostic::{Diagnostic, Span};
 
 /// A text with references in it.
@@ -147,7 +147,8 @@ const LEAF: &str = "leaf";
 /// Says what is no template, and where.
 pub fn parse_leaf(text: &str) -> Result<Leaf, TemplateTrouble> {
     ENGINE.with_borrow_mut(|tera| {
-        tera.add_raw_template(LEAF, text).map_err(|error| explain(&error, text))?;
+        tera.add_raw_template(LEAF, text)
+            .map_err(|error| explain(&error, text))?;
         let mut roots: Vec<&str> = tera
             .get_template_variables(LEAF)
             .map_err(|error| explain(&error, text))?
@@ -206,7 +207,9 @@ fn describe(error: &tera::Error) -> String {
                 words(report.message()).0
             )
         }
-        ErrorKind::CircularInclude { include_chain: chain, .. }
+        ErrorKind::CircularInclude {
+            include_chain: chain, ..
+        }
         | ErrorKind::CircularExtend {
             inheritance_chain: chain,
             ..
@@ -252,9 +255,14 @@ fn words(message: &str) -> (String, Option<&'static str>) {
         return (format!("{} stands where a name should be", found.unwrap_or("it")), None);
     }
     // tera names types as Rust does.
-    let message = [("`&[Value]`", "a list"), ("`f64`", "a number"), ("`i64`", "a number"), ("`u64`", "a number")]
-        .iter()
-        .fold(message, |message, (rust, plain)| message.replace(rust, plain));
+    let message = [
+        ("`&[Value]`", "a list"),
+        ("`f64`", "a number"),
+        ("`i64`", "a number"),
+        ("`u64`", "a number"),
+    ]
+    .iter()
+    .fold(message, |message, (rust, plain)| message.replace(rust, plain));
     let help = if message.starts_with("unknown filter") {
         Some("filters are those of tera 2, such as `upper`, `join(sep=\",\")`, `default(value=…)`, `length`")
     } else if message.starts_with("unknown function") {

@@ -278,7 +278,11 @@ fn read(document: &Document, node: &Node, name: &str, at: Span, problems: &mut D
             problems.push(
                 Diagnostic::error(
                     "variable-value",
-                    format!("`one_of` lists a {}, but the variable takes a {}", node.type_name(), variable.ty.name()),
+                    format!(
+                        "`one_of` lists a {}, but the variable takes a {}",
+                        node.type_name(),
+                        variable.ty.name()
+                    ),
                 )
                 .at(&span(document, node), "this value"),
             );
@@ -293,8 +297,11 @@ fn read(document: &Document, node: &Node, name: &str, at: Span, problems: &mut D
         );
     } else if variable.pattern.is_some() && variable.ty != VariableType::String {
         problems.push(
-            Diagnostic::error("pattern", format!("only a string has a `pattern`, and this is a {}", variable.ty.name()))
-                .at(&variable.span, "this variable"),
+            Diagnostic::error(
+                "pattern",
+                format!("only a string has a `pattern`, and this is a {}", variable.ty.name()),
+            )
+            .at(&variable.span, "this variable"),
         );
     } else if let (Some(default), Some(node)) = (&variable.default, default_node)
         && let Err(reason) = variable.check(default)
@@ -328,7 +335,12 @@ impl Variable {
             if self.sensitive {
                 return Err("is none of those that are allowed".to_owned());
             }
-            let all = self.one_of.iter().map(crate::value::shown).collect::<Vec<_>>().join(", ");
+            let all = self
+                .one_of
+                .iter()
+                .map(crate::value::shown)
+                .collect::<Vec<_>>()
+                .join(", ");
             return Err(format!("is {}; it must be one of {all}", shown()));
         }
         if let (Some(pattern), Json::String(text)) = (&self.pattern, value)
@@ -350,7 +362,11 @@ impl Variable {
             format!("is {}", shown())
         } else {
             #[expect(clippy::float_cmp, reason = "a count is a whole number")]
-            let unit = if size == 1.0 { unit.trim_end_matches('s').replace("entrie", "entry") } else { unit.to_owned() };
+            let unit = if size == 1.0 {
+                unit.trim_end_matches('s').replace("entrie", "entry")
+            } else {
+                unit.to_owned()
+            };
             format!("has {size}{unit}")
         };
         match (self.min, self.max) {

@@ -63,7 +63,12 @@ fn run(name: &str, make: impl FnOnce() -> Project + Send + 'static) -> Result<()
 }
 
 fn finish(failures: Vec<String>) {
-    assert!(failures.is_empty(), "{} cases differ:\n{}", failures.len(), failures.join("\n"));
+    assert!(
+        failures.is_empty(),
+        "{} cases differ:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
 }
 
 #[test]
@@ -137,7 +142,8 @@ fn link(project: &Project, to: &str, at: &str) {
     std::os::unix::fs::symlink(to, path).unwrap();
 }
 
-const TEMPLATE: &str = "name: s\nresources:\n  a:\n    type: std/template\n    template: page.html\n    vars: { x: 1 }\n";
+const TEMPLATE: &str =
+    "name: s\nresources:\n  a:\n    type: std/template\n    template: page.html\n    vars: { x: 1 }\n";
 const INCLUDE: &str = "name: s\ninclude: [../shared/part.yaml]\nresources:\n  a: { type: std/value, value: 1 }\n";
 const PLAIN: &str = "name: s\nresources:\n  a: { type: std/value, value: 1 }\n";
 
@@ -148,12 +154,16 @@ const PROJECTS: &[Case] = &[
         text.push_str(&"# 0123456789012345678901234567890123456789\n".repeat((100 << 20) / 43));
         Project::new(text)
     }),
-    ("file-not-utf-8", || Project::new(b"name: s\nresources:\n  a: { type: std/value, value: \"caf\xe9\" }\n")),
+    ("file-not-utf-8", || {
+        Project::new(b"name: s\nresources:\n  a: { type: std/value, value: \"caf\xe9\" }\n")
+    }),
     ("file-utf-16", || {
         let text: Vec<u8> = PLAIN.encode_utf16().flat_map(u16::to_le_bytes).collect();
         Project::new([&[0xff, 0xfe], text.as_slice()].concat())
     }),
-    ("file-nul-bytes", || Project::new("name: s\nresources:\n  a: { type: std/value, value: \"a\0b\" }\n")),
+    ("file-nul-bytes", || {
+        Project::new("name: s\nresources:\n  a: { type: std/value, value: \"a\0b\" }\n")
+    }),
     ("file-binary", || Project::new([0_u8, 1, 2, 3, 0x7f, b'E', b'L', b'F'])),
     ("file-empty", || Project::new("")),
     ("file-bom-only", || Project::new("\u{feff}")),
@@ -205,16 +215,24 @@ const PROJECTS: &[Case] = &[
         project
     }),
     // Bombs.
-    ("bomb-nested-flow", || Project::new(format!("name: s\nresources: {}", "[".repeat(100_000)))),
-    ("bomb-nested-flow-maps", || Project::new(format!("name: s\nresources: {}", "{a: ".repeat(100_000)))),
+    ("bomb-nested-flow", || {
+        Project::new(format!("name: s\nresources: {}", "[".repeat(100_000)))
+    }),
+    ("bomb-nested-flow-maps", || {
+        Project::new(format!("name: s\nresources: {}", "{a: ".repeat(100_000)))
+    }),
     ("bomb-nested-block", || {
         // One level more a line: 1,000 levels are 500 KB already.
         let levels: String = (0..1000).map(|level| format!("{}a:\n", " ".repeat(level))).collect();
         Project::new(levels)
     }),
-    ("bomb-nested-block-lists", || Project::new(format!("name: s\nresources:\n {}x\n", "- ".repeat(100_000)))),
+    ("bomb-nested-block-lists", || {
+        Project::new(format!("name: s\nresources:\n {}x\n", "- ".repeat(100_000)))
+    }),
     ("bomb-aliases", || {
-        let mut text = String::from("name: s\nresources:\n  a:\n    type: std/value\n    value:\n      a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
+        let mut text = String::from(
+            "name: s\nresources:\n  a:\n    type: std/value\n    value:\n      a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n",
+        );
         for level in 1..10 {
             let inner = vec![format!("*a{}", level - 1); 10].join(",");
             text += &format!("      a{level}: &a{level} [{inner}]\n");
@@ -231,10 +249,16 @@ const PROJECTS: &[Case] = &[
         }
         Project::new(text)
     }),
-    ("bomb-long-key", || Project::new(format!("name: s\nresources:\n  {}: 1\n", "k".repeat(100_000)))),
-    ("bomb-long-quoted-key", || Project::new(format!("name: s\nresources:\n  ? \"{}\"\n  : 1\n", "k".repeat(100_000)))),
+    ("bomb-long-key", || {
+        Project::new(format!("name: s\nresources:\n  {}: 1\n", "k".repeat(100_000)))
+    }),
+    ("bomb-long-quoted-key", || {
+        Project::new(format!("name: s\nresources:\n  ? \"{}\"\n  : 1\n", "k".repeat(100_000)))
+    }),
     ("bomb-10000-errors", || {
-        let lines: String = (0..10_000).map(|at| format!("  r{at}: {{ type: std/valeu, value: 1 }}\n")).collect();
+        let lines: String = (0..10_000)
+            .map(|at| format!("  r{at}: {{ type: std/valeu, value: 1 }}\n"))
+            .collect();
         Project::new(resources(&lines))
     }),
     ("bomb-10000-unknown-names", || {
@@ -270,22 +294,36 @@ const PROJECTS: &[Case] = &[
         let mut text = String::from("  r0: { type: std/value, value: abcdefghij }\n");
         for at in 1..40 {
             let below = at - 1;
-            text += &format!("  r{at}: {{ type: std/value, value: \"{{{{ r{below}.value }}}}{{{{ r{below}.value }}}}\" }}\n");
+            text += &format!(
+                "  r{at}: {{ type: std/value, value: \"{{{{ r{below}.value }}}}{{{{ r{below}.value }}}}\" }}\n"
+            );
         }
         Project::new(resources(&text))
     }),
-    ("bomb-pattern", || variable("{ type: string, default: x, pattern: \"(((a{1000}){1000}){1000}){1000}\" }")),
+    ("bomb-pattern", || {
+        variable("{ type: string, default: x, pattern: \"(((a{1000}){1000}){1000}){1000}\" }")
+    }),
     // Circles.
     ("cycle-2", || ring(2)),
     ("cycle-5", || ring(5)),
     ("cycle-1000", || ring(1000)),
     // Files that include files.
     ("include-missing", || Project::new(INCLUDE)),
-    ("include-misspelled", || Project::new(INCLUDE).with("stacks/shared/parts.yaml", "resources: {}\n")),
-    ("include-broken", || Project::new(INCLUDE).with("stacks/shared/part.yaml", "resources: [\n")),
-    ("include-empty", || Project::new(INCLUDE).with("stacks/shared/part.yaml", "# nothing yet\n")),
-    ("include-a-whole-stack", || Project::new(INCLUDE).with("stacks/shared/part.yaml", "name: t\non: x\nresources: {}\n")),
-    ("include-itself", || Project::new("name: s\ninclude: [stack.yaml]\nresources: {}\n")),
+    ("include-misspelled", || {
+        Project::new(INCLUDE).with("stacks/shared/parts.yaml", "resources: {}\n")
+    }),
+    ("include-broken", || {
+        Project::new(INCLUDE).with("stacks/shared/part.yaml", "resources: [\n")
+    }),
+    ("include-empty", || {
+        Project::new(INCLUDE).with("stacks/shared/part.yaml", "# nothing yet\n")
+    }),
+    ("include-a-whole-stack", || {
+        Project::new(INCLUDE).with("stacks/shared/part.yaml", "name: t\non: x\nresources: {}\n")
+    }),
+    ("include-itself", || {
+        Project::new("name: s\ninclude: [stack.yaml]\nresources: {}\n")
+    }),
     ("include-circle", || {
         Project::new(INCLUDE)
             .with("stacks/shared/part.yaml", "include: [other.yaml]\n")
@@ -301,14 +339,20 @@ const PROJECTS: &[Case] = &[
             "variables: { v: { default: 2 } }\noutputs: { o: 2 }\nresources:\n  a: { type: std/value, value: 2 }\nproviders: { std: {} }\n",
         )
     }),
-    ("include-outside", || Project::new(INCLUDE.replace("../shared/part.yaml", "../../../../etc/passwd"))),
-    ("include-absolute", || Project::new(INCLUDE.replace("../shared/part.yaml", "/etc/passwd"))),
+    ("include-outside", || {
+        Project::new(INCLUDE.replace("../shared/part.yaml", "../../../../etc/passwd"))
+    }),
+    ("include-absolute", || {
+        Project::new(INCLUDE.replace("../shared/part.yaml", "/etc/passwd"))
+    }),
     ("include-through-a-link", || {
         let project = Project::new(INCLUDE);
         link(&project, "/etc/passwd", "stacks/shared/part.yaml");
         project
     }),
-    ("include-a-folder", || Project::new(INCLUDE.replace("/part.yaml", "")).with("stacks/shared/x.yaml", "")),
+    ("include-a-folder", || {
+        Project::new(INCLUDE.replace("/part.yaml", "")).with("stacks/shared/x.yaml", "")
+    }),
     ("include-250-files", || {
         let names: Vec<String> = (0..250).map(|at| format!("p{at}.yaml")).collect();
         let mut project = Project::new(format!("name: s\ninclude: [{}]\nresources: {{}}\n", names.join(", ")));
@@ -318,64 +362,126 @@ const PROJECTS: &[Case] = &[
         project
     }),
     // Templates.
-    ("template-missing", || Project::new(TEMPLATE).with("templates/pag.html", "")),
+    ("template-missing", || {
+        Project::new(TEMPLATE).with("templates/pag.html", "")
+    }),
     ("template-none-at-all", || Project::new(TEMPLATE)),
-    ("template-syntax", || Project::new(TEMPLATE).with("templates/page.html", "<p>\n{% if x %}\n")),
-    ("template-undefined", || Project::new(TEMPLATE).with("templates/page.html", "<p>\n  {{ name }}\n")),
-    ("template-unknown-filter", || Project::new(TEMPLATE).with("templates/page.html", "{{ x | uper }}\n")),
-    ("template-includes-missing", || Project::new(TEMPLATE).with("templates/page.html", "{% include \"head.html\" %}\n")),
-    ("template-includes-itself", || Project::new(TEMPLATE).with("templates/page.html", "{% include \"page.html\" %}\n")),
+    ("template-syntax", || {
+        Project::new(TEMPLATE).with("templates/page.html", "<p>\n{% if x %}\n")
+    }),
+    ("template-undefined", || {
+        Project::new(TEMPLATE).with("templates/page.html", "<p>\n  {{ name }}\n")
+    }),
+    ("template-unknown-filter", || {
+        Project::new(TEMPLATE).with("templates/page.html", "{{ x | uper }}\n")
+    }),
+    ("template-includes-missing", || {
+        Project::new(TEMPLATE).with("templates/page.html", "{% include \"head.html\" %}\n")
+    }),
+    ("template-includes-itself", || {
+        Project::new(TEMPLATE).with("templates/page.html", "{% include \"page.html\" %}\n")
+    }),
     ("template-extends-in-a-circle", || {
         Project::new(TEMPLATE)
             .with("templates/page.html", "{% extends \"base.html\" %}\n")
             .with("templates/base.html", "{% extends \"page.html\" %}\n")
     }),
-    ("template-includes-outside", || Project::new(TEMPLATE).with("templates/page.html", "{% include \"../secrets\" %}\n")),
-    ("template-outside", || Project::new(TEMPLATE.replace("page.html", "../stacks/s/stack.yaml"))),
-    ("template-absolute", || Project::new(TEMPLATE.replace("page.html", "/etc/passwd"))),
+    ("template-includes-outside", || {
+        Project::new(TEMPLATE).with("templates/page.html", "{% include \"../secrets\" %}\n")
+    }),
+    ("template-outside", || {
+        Project::new(TEMPLATE.replace("page.html", "../stacks/s/stack.yaml"))
+    }),
+    ("template-absolute", || {
+        Project::new(TEMPLATE.replace("page.html", "/etc/passwd"))
+    }),
     ("template-through-a-link", || {
         let project = Project::new(TEMPLATE);
         link(&project, "/etc/passwd", "templates/page.html");
         project
     }),
-    ("template-not-utf-8", || Project::new(TEMPLATE).with("templates/page.html", b"ok\nna\xefve\n")),
-    ("template-a-folder", || Project::new(TEMPLATE.replace("page.html", "mail")).with("templates/mail/a.txt", "")),
+    ("template-not-utf-8", || {
+        Project::new(TEMPLATE).with("templates/page.html", b"ok\nna\xefve\n")
+    }),
+    ("template-a-folder", || {
+        Project::new(TEMPLATE.replace("page.html", "mail")).with("templates/mail/a.txt", "")
+    }),
     // Values of variables.
-    ("value-missing", || variable("{ type: string, description: the region to deploy to }")),
-    ("value-number-is-no-number", || variable("{ type: number }").var("v", "ten")),
+    ("value-missing", || {
+        variable("{ type: string, description: the region to deploy to }")
+    }),
+    ("value-number-is-no-number", || {
+        variable("{ type: number }").var("v", "ten")
+    }),
     ("value-bool-is-no-bool", || variable("{ type: bool }").var("v", "yes")),
     ("value-list-is-broken", || variable("{ type: list }").var("v", "[a, b")),
     ("value-map-is-a-list", || variable("{ type: map }").var("v", "[a]")),
-    ("value-none-of", || variable("{ type: string, one_of: [small, large] }").var("v", "smal")),
-    ("value-pattern", || variable("{ type: string, pattern: \"^[a-z]+$\" }").ambient("v", "Big")),
-    ("value-too-small", || variable("{ type: number, min: 1, max: 9 }").var("v", "0")),
-    ("value-too-long", || variable("{ type: string, max: 3 }").var("v", "abcd")),
-    ("value-too-few", || variable("{ type: list, min: 2 }").ambient("v", "[a]")),
+    ("value-none-of", || {
+        variable("{ type: string, one_of: [small, large] }").var("v", "smal")
+    }),
+    ("value-pattern", || {
+        variable("{ type: string, pattern: \"^[a-z]+$\" }").ambient("v", "Big")
+    }),
+    ("value-too-small", || {
+        variable("{ type: number, min: 1, max: 9 }").var("v", "0")
+    }),
+    ("value-too-long", || {
+        variable("{ type: string, max: 3 }").var("v", "abcd")
+    }),
+    ("value-too-few", || {
+        variable("{ type: list, min: 2 }").ambient("v", "[a]")
+    }),
     ("value-nan", || variable("{ type: number, min: 1 }").var("v", ".nan")),
     ("value-empty-number", || variable("{ type: number }").var("v", "")),
     ("value-bomb", || {
         variable("{ type: list }").var("v", &"[".repeat(100_000))
     }),
-    ("value-unknown-name", || variable("{ type: string, default: x }").var("w", "1")),
-    ("value-unknown-name-far", || variable("{ type: string, default: x }").var("replicas", "1")),
-    ("value-ambient-unknown-is-fine", || variable("{ type: number }").ambient("w", "1")),
+    ("value-unknown-name", || {
+        variable("{ type: string, default: x }").var("w", "1")
+    }),
+    ("value-unknown-name-far", || {
+        variable("{ type: string, default: x }").var("replicas", "1")
+    }),
+    ("value-ambient-unknown-is-fine", || {
+        variable("{ type: number }").ambient("w", "1")
+    }),
     ("value-sensitive-is-not-shown", || {
         variable("{ type: string, sensitive: true, pattern: \"^[a-z]+$\", one_of: [a, b] }").var("v", "HUNTER2")
     }),
-    ("value-env-file", || variable("{ type: number }").with("env/default.yaml", "v: ten\n")),
+    ("value-env-file", || {
+        variable("{ type: number }").with("env/default.yaml", "v: ten\n")
+    }),
     ("value-env-file-near-name", || {
         variable("{ type: number, default: 1 }")
             .with("env/default.yaml", "other: 1\nregion: x\n")
             .with("stacks/s/stack.yaml", "name: s\nvariables:\n  regions: { default: x }\nresources:\n  a: { type: std/value, value: [] , valeu: 1 }\n")
     }),
-    ("value-env-file-is-a-list", || variable("{ type: number, default: 1 }").with("env/default.yaml", "- v: 1\n")),
-    ("value-env-file-broken", || variable("{ type: number, default: 1 }").with("env/default.yaml", "v: [1\n")),
-    ("value-var-file", || variable("{ type: number }").with("x.yaml", "v: 1\nw: 2\n").var_file("x.yaml")),
-    ("value-var-file-missing", || variable("{ type: number }").var_file("x.yaml")),
-    ("value-var-file-not-utf-8", || variable("{ type: number }").with("x.yaml", b"v: \xff\n").var_file("x.yaml")),
+    ("value-env-file-is-a-list", || {
+        variable("{ type: number, default: 1 }").with("env/default.yaml", "- v: 1\n")
+    }),
+    ("value-env-file-broken", || {
+        variable("{ type: number, default: 1 }").with("env/default.yaml", "v: [1\n")
+    }),
+    ("value-var-file", || {
+        variable("{ type: number }")
+            .with("x.yaml", "v: 1\nw: 2\n")
+            .var_file("x.yaml")
+    }),
+    ("value-var-file-missing", || {
+        variable("{ type: number }").var_file("x.yaml")
+    }),
+    ("value-var-file-not-utf-8", || {
+        variable("{ type: number }")
+            .with("x.yaml", b"v: \xff\n")
+            .var_file("x.yaml")
+    }),
     ("value-var-file-wrong-type", || {
-        variable("{ type: string, sensitive: true }").with("x.yaml", "v: [secret]\n").var_file("x.yaml")
+        variable("{ type: string, sensitive: true }")
+            .with("x.yaml", "v: [secret]\n")
+            .var_file("x.yaml")
     }),
     // The stack it stands on.
-    ("on-not-deployed", || Project::new("name: s\non: base\nresources:\n  a: { type: std/value, value: \"{{ on.url }}\" }\n")),
+    ("on-not-deployed", || {
+        Project::new("name: s\non: base\nresources:\n  a: { type: std/value, value: \"{{ on.url }}\" }\n")
+    }),
 ];

@@ -104,7 +104,10 @@ fn an_empty_list_makes_nothing() {
 fn nothing_declared_is_a_stack_too() {
     assert_eq!(creates("name: s\n"), 0);
     assert_eq!(creates("name: s\nresources:\n"), 0);
-    assert_eq!(creates("name: s\nvariables:\nproviders:\noutputs:\nenv:\nmoved:\ninclude:\nresources: {}\n"), 0);
+    assert_eq!(
+        creates("name: s\nvariables:\nproviders:\noutputs:\nenv:\nmoved:\ninclude:\nresources: {}\n"),
+        0
+    );
 }
 
 #[test]
@@ -171,7 +174,20 @@ fn words_of_old_yaml_are_texts() {
     let stack = "name: s\nresources:\n  a: { type: std/value, value: [yes, no, on, off, y, n, True, FALSE, ~, null, 2001-12-14, 12:30:45] }\noutputs: { o: \"{{ a.value }}\" }\n";
     assert_eq!(
         output(stack, "o"),
-        json!(["yes", "no", "on", "off", "y", "n", true, false, null, null, "2001-12-14", "12:30:45"])
+        json!([
+            "yes",
+            "no",
+            "on",
+            "off",
+            "y",
+            "n",
+            true,
+            false,
+            null,
+            null,
+            "2001-12-14",
+            "12:30:45"
+        ])
     );
 }
 
@@ -214,7 +230,14 @@ outputs: { o: "{{ a.value }}" }
 "#;
     assert_eq!(
         output(stack, "o"),
-        json!(["{{ not.one }}", "ab", "{ } }} %} #} ${HOME} $(x) {a}", "{{", "{{ x.y }}", "\\x"])
+        json!([
+            "{{ not.one }}",
+            "ab",
+            "{ } }} %} #} ${HOME} $(x) {a}",
+            "{{",
+            "{{ x.y }}",
+            "\\x"
+        ])
     );
 }
 
@@ -254,13 +277,20 @@ fn a_flat_file_of_100_000_resources_loads() {
 fn deep_but_honest_nesting_loads() {
     let depth = 40;
     let value = format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
-    assert_eq!(creates(&format!("name: s\nresources:\n  a: {{ type: std/value, value: {value} }}\n")), 1);
+    assert_eq!(
+        creates(&format!(
+            "name: s\nresources:\n  a: {{ type: std/value, value: {value} }}\n"
+        )),
+        1
+    );
 }
 
 #[test]
 fn large_texts_load() {
     let text = "0123456789abcdef".repeat(1 << 16);
-    let stack = format!("name: s\nresources:\n  a: {{ type: std/value, value: \"{text}\" }}\noutputs: {{ n: \"{{{{ a.value | length }}}}\" }}\n");
+    let stack = format!(
+        "name: s\nresources:\n  a: {{ type: std/value, value: \"{text}\" }}\noutputs: {{ n: \"{{{{ a.value | length }}}}\" }}\n"
+    );
     assert_eq!(output(&stack, "n"), (1 << 20).to_string());
 }
 
@@ -277,7 +307,10 @@ fn values_from_everywhere_and_the_last_wins() {
     assert_eq!(get(&project, "v"), Some(Value::Known(json!(3))));
     let project = project.with("x.yaml", "v: 4\n").var_file("x.yaml");
     assert_eq!(get(&project, "v"), Some(Value::Known(json!(4))));
-    let project = project.var("v", "5").var("w", "[not a list: {").var("l", "[a, 1, {b: c}]");
+    let project = project
+        .var("v", "5")
+        .var("w", "[not a list: {")
+        .var("l", "[a, 1, {b: c}]");
     assert_eq!(get(&project, "v"), Some(Value::Known(json!(5))));
     assert_eq!(get(&project, "w"), Some(Value::Known(json!("[not a list: {"))));
     assert_eq!(get(&project, "l"), Some(Value::Known(json!(["a", 1, {"b": "c"}]))));

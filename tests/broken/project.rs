@@ -97,7 +97,10 @@ impl Project {
                 told
             }
             Err(other) => {
-                let help = other.help().map(|help| format!("    help: {help}\n")).unwrap_or_default();
+                let help = other
+                    .help()
+                    .map(|help| format!("    help: {help}\n"))
+                    .unwrap_or_default();
                 format!("error: {other}\n{help}")
             }
         }
@@ -114,7 +117,12 @@ impl Project {
                 if metadata.is_dir() {
                     folders.push(entry.path());
                 }
-                let stamp = (metadata.is_dir(), metadata.len(), metadata.mtime(), metadata.mtime_nsec());
+                let stamp = (
+                    metadata.is_dir(),
+                    metadata.len(),
+                    metadata.mtime(),
+                    metadata.mtime_nsec(),
+                );
                 found.insert(entry.path(), stamp);
             }
         }
@@ -137,12 +145,20 @@ fn write_all(told: &mut String, all: &[&Diagnostic]) {
 fn short(text: &str) -> String {
     let one_line = text.lines().next().unwrap_or_default();
     let cut: String = one_line.chars().take(60).collect();
-    if cut.len() < text.trim_end().len() { format!("{cut}…") } else { cut }
+    if cut.len() < text.trim_end().len() {
+        format!("{cut}…")
+    } else {
+        cut
+    }
 }
 
 fn write_one(told: &mut String, diagnostic: &Diagnostic) {
     let mut labels = diagnostic.labels.iter();
-    let severity = if diagnostic.severity == Severity::Warning { "warning " } else { "" };
+    let severity = if diagnostic.severity == Severity::Warning {
+        "warning "
+    } else {
+        ""
+    };
     let first = labels.next();
     let place = first.map(|(span, _)| format!("{span} ")).unwrap_or_default();
     let _ = writeln!(told, "{severity}{place}[{}] {}", diagnostic.code, diagnostic.summary);

@@ -17,7 +17,9 @@ impl Small {
             .args(["-t", "tmpfs", "-o", &format!("size={size},mode=0755"), "tmpfs"])
             .arg(folder.path())
             .output();
-        mounted.is_ok_and(|output| output.status.success()).then_some(Self(folder))
+        mounted
+            .is_ok_and(|output| output.status.success())
+            .then_some(Self(folder))
     }
 
     fn path(&self) -> &Path {
@@ -65,7 +67,10 @@ fn deploy(root: &Path, bytes: usize) -> Result<u8, String> {
     let link = root.join("stacks/s/stack.yaml");
     let _ = std::fs::remove_file(&link);
     std::os::unix::fs::symlink(&text, &link).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let (_stop, stopped) = watch::channel(false);
     let done = runtime.block_on(engine::deploy(&request(root), None, &|_| {}, stopped, &mut |_| true));
     done.map(|report| report.exit_code())
@@ -88,11 +93,17 @@ fn a_full_disk_is_said_and_the_old_state_stays() {
             Err(said) => {
                 refused += 1;
                 assert!(said.contains("the disk is full"), "{kilobytes} KB: {said}");
-                assert!(said.contains("free some space and run it again"), "{kilobytes} KB: {said}");
+                assert!(
+                    said.contains("free some space and run it again"),
+                    "{kilobytes} KB: {said}"
+                );
             }
         }
         // Whatever was written, it can be read, and it is never taken for empty.
-        let opened = folder.read().unwrap_or_else(|error| panic!("{kilobytes} KB: {error}")).expect("a state");
+        let opened = folder
+            .read()
+            .unwrap_or_else(|error| panic!("{kilobytes} KB: {error}"))
+            .expect("a state");
         assert_eq!(opened.state.objects.len(), before.objects.len(), "{kilobytes} KB");
         assert_eq!(opened.state.lineage, before.lineage);
     }

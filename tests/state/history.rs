@@ -23,7 +23,11 @@ pub fn begin(name: &str, token: &str, operation: Operation) -> Record {
         token: Token::new(token),
         operation,
         kind: Arc::from("std/file"),
-        inputs: if operation == Operation::Delete { json!(null) } else { json!({"path": name, "content": "größe\n"}) },
+        inputs: if operation == Operation::Delete {
+            json!(null)
+        } else {
+            json!({"path": name, "content": "größe\n"})
+        },
         needs: vec![ResourceId::keyed("other", "x y")],
         protected: false,
     }
@@ -41,7 +45,9 @@ pub fn settled(token: &str) -> Record {
 pub fn records() -> Vec<Record> {
     let token = Token::new;
     vec![
-        Record::Started { on: Some("base".to_owned()) },
+        Record::Started {
+            on: Some("base".to_owned()),
+        },
         Record::Account {
             provider: "aws".to_owned(),
             account: "1234".to_owned(),
@@ -171,7 +177,8 @@ impl Place {
         let before = self.all();
         let error = self.folder.read().expect_err("it must be refused");
         assert_eq!(before, self.all());
-        format!("{error} | {}", error.help().unwrap_or_default()).replace(&self.folder.path().display().to_string(), "FOLDER")
+        format!("{error} | {}", error.help().unwrap_or_default())
+            .replace(&self.folder.path().display().to_string(), "FOLDER")
     }
 
     pub fn all(&self) -> Vec<(String, Vec<u8>)> {

@@ -43,7 +43,11 @@ fn a_journal_cut_at_every_byte_is_carried_on_from() {
         place.put("journal", &bytes[..length]);
         let whole = bytes[..length].iter().filter(|byte| **byte == b'\n').count();
         let torn = length > 0 && bytes[length - 1] != b'\n';
-        match place.folder.read().unwrap_or_else(|error| panic!("cut at {length}: {error}")) {
+        match place
+            .folder
+            .read()
+            .unwrap_or_else(|error| panic!("cut at {length}: {error}"))
+        {
             // Nothing was begun before the first line was whole.
             None => assert!(length < first, "cut at {length}"),
             Some(opened) => {
@@ -67,7 +71,11 @@ fn a_journal_cut_at_every_byte_is_carried_on_from() {
 fn a_bit_that_flipped_is_refused_with_its_line() {
     let history = records();
     let bytes = written(&history);
-    let last = bytes[..bytes.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
+    let last = bytes[..bytes.len() - 1]
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .unwrap()
+        + 1;
     for at in 0..bytes.len() {
         // In each line, and the break between the last two as well.
         let mut bent = bytes.clone();
@@ -77,7 +85,10 @@ fn a_bit_that_flipped_is_refused_with_its_line() {
             Err(Corrupt { line: said, why }) => {
                 assert!(at < last, "byte {at}: {why}");
                 // A line break that is gone or new moves the damage to the line it joins or splits.
-                assert!(said == line || (bytes[at] == b'\n' && said <= line), "byte {at}: line {said}, not {line}");
+                assert!(
+                    said == line || (bytes[at] == b'\n' && said <= line),
+                    "byte {at}: line {said}, not {line}"
+                );
             }
             Ok(replay) if at >= last => {
                 assert!(replay.torn, "byte {at}");
@@ -94,7 +105,14 @@ fn a_damaged_line_in_the_middle_stops_everything_and_is_named() {
     let place = Place::new();
     place.run(&records(), false);
     let mut bytes = place.bytes("journal");
-    let third = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').nth(1).unwrap().0 + 20;
+    let third = bytes
+        .iter()
+        .enumerate()
+        .filter(|(_, byte)| **byte == b'\n')
+        .nth(1)
+        .unwrap()
+        .0
+        + 20;
     bytes[third] ^= 4;
     place.put("journal", &bytes);
     assert_eq!(
@@ -111,7 +129,11 @@ fn a_history_that_cannot_be_is_refused() {
     let mut bytes = place.bytes("journal");
     journal::write_line(&crate::history::settled("nobody"), &mut bytes);
     place.put("journal", &bytes);
-    assert!(place.refusal().contains("the journal says `settled` of nobody"), "{}", place.refusal());
+    assert!(
+        place.refusal().contains("the journal says `settled` of nobody"),
+        "{}",
+        place.refusal()
+    );
 }
 
 #[test]

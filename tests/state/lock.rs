@@ -18,7 +18,10 @@ fn holder(place: &Place) -> Child {
         .unwrap();
     let begun = Instant::now();
     while !place.file("held").exists() {
-        assert!(begun.elapsed() < Duration::from_secs(30), "the other process did not take the lock");
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "the other process did not take the lock"
+        );
         std::thread::yield_now();
     }
     child
@@ -27,7 +30,9 @@ fn holder(place: &Place) -> Child {
 #[test]
 #[ignore = "the other process of the tests here"]
 fn hold() {
-    let Some(root) = std::env::var_os("WASMCTL_TEST_ROOT") else { return };
+    let Some(root) = std::env::var_os("WASMCTL_TEST_ROOT") else {
+        return;
+    };
     let folder = Folder::of(root.as_ref(), "s", "default");
     let _lock = folder.lock("deploy", NOW).unwrap();
     std::fs::File::create(folder.path().join("held")).unwrap();
@@ -43,7 +48,10 @@ fn a_second_run_is_told_who_is_at_work_and_since_when() {
     let error = place.folder.lock("destroy", "later").expect_err("it is held");
     assert_eq!(
         error.to_string(),
-        format!("`wasmctl deploy` (process {}, since {NOW}) is working on this deployment", child.id())
+        format!(
+            "`wasmctl deploy` (process {}, since {NOW}) is working on this deployment",
+            child.id()
+        )
     );
     let help = error.help().unwrap();
     assert!(help.contains(&format!("kill -INT {}", child.id())), "{help}");

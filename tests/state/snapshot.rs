@@ -43,7 +43,11 @@ fn a_damaged_snapshot_is_put_together_again_and_said_so() {
             Ok(Some(opened)) => {
                 assert_eq!(content(&opened.state), content(&want), "{damage}");
                 // A blank more or less at the end does no harm and need not be said.
-                let sound = damage == format!("byte {} bent", place.bytes_or_none("state.json").len().saturating_sub(1));
+                let sound = damage
+                    == format!(
+                        "byte {} bent",
+                        place.bytes_or_none("state.json").len().saturating_sub(1)
+                    );
                 assert!(sound || !opened.notices.is_empty(), "{damage}: nothing was said");
             }
             Ok(None) => panic!("{damage}: taken for empty"),
@@ -91,7 +95,10 @@ fn with_nothing_to_recover_from_it_is_refused_and_nothing_changes() {
         std::fs::remove_file(place.file("state.previous.json")).unwrap();
         std::fs::remove_file(place.file("journal.previous")).unwrap();
         let said = place.refusal();
-        assert!(said.starts_with("the state in `FOLDER` cannot be read: state.json: "), "{said}");
+        assert!(
+            said.starts_with("the state in `FOLDER` cannot be read: state.json: "),
+            "{said}"
+        );
         assert!(said.contains("never takes a damaged state for an empty one"), "{said}");
     }
 }
@@ -111,7 +118,10 @@ fn a_missing_snapshot_beside_a_previous_one_is_not_quietly_old() {
     std::fs::remove_file(place.file("state.json")).unwrap();
     std::fs::remove_file(place.file("journal.previous")).unwrap();
     let said = place.refusal();
-    assert!(said.contains("state.json: it is missing, and no journal goes on from snapshot 1"), "{said}");
+    assert!(
+        said.contains("state.json: it is missing, and no journal goes on from snapshot 1"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -141,7 +151,10 @@ fn a_newer_format_is_refused_whatever_it_looks_like() {
         place.put("state.json", text.as_bytes());
         let said = place.refusal();
         assert!(said.contains("knows formats up to 1"), "{said}");
-        assert!(said.contains("install the newer wasmctl; nothing was changed"), "{said}");
+        assert!(
+            said.contains("install the newer wasmctl; nothing was changed"),
+            "{said}"
+        );
     }
     let (place, _) = two_runs();
     place.run(&records()[..1], false);
@@ -175,7 +188,9 @@ fn a_rotation_killed_between_any_two_steps_leaves_the_same_state() {
         let want = place.run(&[wasmctl::state::Record::Started { on: None }], false);
         let before: Vec<_> = place.all();
         let get = |all: &[(String, Vec<u8>)], name: &str| {
-            all.iter().find(|(file, _)| file == name).map(|(_, bytes)| bytes.clone())
+            all.iter()
+                .find(|(file, _)| file == name)
+                .map(|(_, bytes)| bytes.clone())
         };
         place.run(&[], true);
         let after: Vec<_> = place.all();
@@ -196,7 +211,11 @@ fn a_rotation_killed_between_any_two_steps_leaves_the_same_state() {
             let state = place.run(&[], true);
             assert_eq!(content(&state), content(&want), "{step}");
             let opened = place.read();
-            assert_eq!((content(&opened.state), opened.notices), (content(&want), Vec::new()), "{step}");
+            assert_eq!(
+                (content(&opened.state), opened.notices),
+                (content(&want), Vec::new()),
+                "{step}"
+            );
         };
         for half in [0, 1, fresh.len() / 2, fresh.len()] {
             reset();
@@ -238,7 +257,13 @@ fn only_the_owner_may_read_it() {
     let (place, _) = two_runs();
     place.run(&records()[..1], false);
     let mode = |name: &str| std::fs::metadata(place.file(name)).unwrap().permissions().mode() & 0o777;
-    for name in ["state.json", "state.previous.json", "journal", "journal.previous", "lock"] {
+    for name in [
+        "state.json",
+        "state.previous.json",
+        "journal",
+        "journal.previous",
+        "lock",
+    ] {
         assert_eq!(mode(name), 0o600, "{name}");
     }
     assert_eq!(mode("."), 0o700);

@@ -174,7 +174,8 @@ impl Kind for Command {
             };
             if empty {
                 found.push(
-                    Problem::new(field, "is empty: it needs a program").help("write `[program, argument]`, or a line for `sh`"),
+                    Problem::new(field, "is empty: it needs a program")
+                        .help("write `[program, argument]`, or a line for `sh`"),
                 );
             } else if nul {
                 found.push(Problem::new(field, "holds a NUL byte, which no program can be handed"));
@@ -183,7 +184,10 @@ impl Kind for Command {
         for (name, value) in &inputs.env {
             let field = crate::kind::join("env", name);
             if name.is_empty() || name.contains(['=', '\0']) {
-                found.push(Problem::new(field, "cannot be the name of a variable: it must be there, without `=`"));
+                found.push(Problem::new(
+                    field,
+                    "cannot be the name of a variable: it must be there, without `=`",
+                ));
             } else if value.contains('\0') {
                 found.push(Problem::new(field, "holds a NUL byte, which no program can be handed"));
             }
@@ -193,7 +197,9 @@ impl Kind for Command {
             && let Err(reason) = crate::kind::relative(dir)
             && dir != "."
         {
-            found.push(Problem::new("dir", format!("cannot be used: {reason}")).help("commands run inside the project folder"));
+            found.push(
+                Problem::new("dir", format!("cannot be used: {reason}")).help("commands run inside the project folder"),
+            );
         }
         found
     }

@@ -123,9 +123,10 @@ impl Kind for File {
         // Where links lead is asked when the file is written; what is plain to see is said at plan.
         let (reason, help) = match crate::kind::relative(&inputs.path) {
             Err(reason) => (reason, "files are made inside the project folder only"),
-            Ok(path) if [".wasmctl", ".env"].iter().any(|own| path.starts_with(own)) => {
-                (format!("`{}` belongs to wasmctl itself", inputs.path), "choose another place")
-            }
+            Ok(path) if [".wasmctl", ".env"].iter().any(|own| path.starts_with(own)) => (
+                format!("`{}` belongs to wasmctl itself", inputs.path),
+                "choose another place",
+            ),
             Ok(_) => return Vec::new(),
         };
         vec![Problem::new("path", format!("cannot be used: {reason}")).help(help)]

@@ -179,6 +179,14 @@ const PROJECTS: &[Case] = &[
         link(&project, "stack.yaml", "stacks/s/stack.yaml");
         project
     }),
+    ("file-is-a-pipe", || {
+        let project = Project::new(PLAIN);
+        let path = project.path("stacks/s/stack.yaml");
+        std::fs::remove_file(&path).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(path).status();
+        assert!(made.unwrap().success());
+        project
+    }),
     ("stack-unknown", || {
         let mut project = Project::new(PLAIN).with("stacks/production/stack.yaml", PLAIN);
         project.request.stack = "prodution".to_owned();
@@ -469,6 +477,9 @@ const PROJECTS: &[Case] = &[
     }),
     ("value-var-file-missing", || {
         variable("{ type: number }").var_file("x.yaml")
+    }),
+    ("value-var-file-endless", || {
+        variable("{ type: number }").var_file("/dev/zero")
     }),
     ("value-var-file-not-utf-8", || {
         variable("{ type: number }")

@@ -129,8 +129,6 @@ fn json_is_one_event_a_line() {
     --- stdout
     {"event":"version","format":1,"wasmctl":"[VERSION]","command":"deploy"}
     {"event":"error","code":"unknown-kind","summary":"there is no kind `std/fiel`","place":"stacks/notes/stack.yaml:10:11","help":"did you mean `std/file`?"}
-    {"event":"error","code":"unknown-name","summary":"there is no resource `note`","place":"stacks/notes/stack.yaml:15:9"}
-    {"event":"error","code":"unknown-name","summary":"there is no resource `note`","place":"stacks/notes/stack.yaml:17:9"}
     {"event":"done","command":"deploy","exit_code":1}
     "#);
 }

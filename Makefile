@@ -10,8 +10,7 @@ build: ## builds the release binary
 	$(CARGO) build --release
 
 test: ## sets up and runs all tests
-	$(CARGO) test --all-targets --no-fail-fast
-	$(CARGO) test --doc
+	$(CARGO) test --no-fail-fast
 
 lint: ## formatting and lints
 	$(CARGO) fmt --check

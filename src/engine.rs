@@ -121,7 +121,7 @@ pub enum Error {
         /// What was tried.
         what: String,
         /// Why not.
-        source: KindError,
+        source: Box<KindError>,
     },
     /// The run broke off.
     #[error(transparent)]
@@ -326,7 +326,6 @@ async fn run(
     apply(request, &folder, lock, opened, planned, listener, stop, begun).await
 }
 
-#[expect(clippy::too_many_arguments, reason = "what one run is made of")]
 async fn apply(
     request: &Request,
     folder: &Folder,
@@ -449,7 +448,6 @@ fn sync(journal: &mut Journal) -> Result<(), Error> {
     })
 }
 
-#[expect(clippy::too_many_arguments, reason = "what one run is made of")]
 async fn finish_destroy(
     request: &Request,
     folder: &Folder,
@@ -672,7 +670,7 @@ async fn connect(request: &Request, stack: &Stack, state: &State, on: Option<&Va
             .await
             .map_err(|source| Error::Provider {
                 what: format!("cannot connect the provider `{name}`"),
-                source,
+                source: Box::new(source),
             })?;
         connected.insert(provider.name, made);
     }

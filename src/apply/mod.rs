@@ -113,7 +113,7 @@ impl Apply<'_> {
             say,
             plan,
         };
-        let (ended, mut heard) = run.to_the_end(heard, &halt).await;
+        let (ended, mut heard) = run.drive(heard, &halt).await;
         if ended.is_err() {
             // Nothing can be recorded any more. Calls in flight may return; what waits stops waiting.
             halt.send_replace(true);
@@ -166,7 +166,7 @@ enum Prepared {
 }
 
 impl Run<'_> {
-    async fn to_the_end(
+    async fn drive(
         &mut self,
         mut heard: UnboundedReceiver<Message>,
         halt: &watch::Sender<bool>,
@@ -391,7 +391,6 @@ impl Run<'_> {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one step")]
     fn change(
         &mut self,
         index: StepIndex,
@@ -523,7 +522,6 @@ impl Run<'_> {
         self.launch(index, kind, timeout, &record, Some(inputs), job, accepted)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one step")]
     fn launch(
         &mut self,
         index: StepIndex,

@@ -116,9 +116,7 @@ impl Worker {
                                 };
                                 // A call without an answer may have had its effect.
                                 resumed = true;
-                                let call = kind.create(&inputs, attempt);
-                                // The future borrows what lives in this scope only.
-                                async move { call.await }
+                                kind.create(&inputs, attempt)
                             })
                             .await?;
                         self.tell(Said::Accepted(id.clone()));

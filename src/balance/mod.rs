@@ -6,7 +6,7 @@
 //!   out whenever health or configuration changes and indexed by one counter, so that the distribution is exact.
 //! - **Away.** A connection that fails before anything was sent takes the target out at once and the request to another
 //!   target, once. A request of which a byte may have arrived is not repeated, the client gets 502; only one of a safe
-//!   method without a body is, once, when its connection closed without an answer (RFC 9110, 9.2.2): a target that goes
+//!   method without a body is, twice at most, when its connection closed without an answer (RFC 9110, 9.2.2): a target that goes
 //!   closes connections on which the next request is already on its way.
 //! - **Configuration** is a JSON file, read again when it changes; see [`Config`]. Requests in flight do not notice.
 //! - **Operators** have a listener of their own: `/metrics` and `/status`.

@@ -43,6 +43,13 @@ const X_SERVED_BY: HeaderName = HeaderName::from_static("x-served-by");
 /// is just being closed. Also less than the shortest idle time after which a function is stopped.
 const POOL_IDLE: Duration = Duration::from_secs(4);
 
+/// How often a request of which nothing was sent is tried elsewhere.
+const RETRIES_UNSENT: u32 = 1;
+
+/// How often a safe request is asked again whose connection closed without an answer. While all targets are replaced one
+/// after the other, it may meet two of them.
+const RETRIES_UNANSWERED: u32 = 2;
+
 /// The statuses the balancer itself answers with.
 const OWN: [StatusCode; 8] = [
     StatusCode::BAD_REQUEST,
@@ -124,8 +131,8 @@ impl Line {
 
 /// Why a request got no answer from a target.
 enum Failure {
-    /// Nothing was sent; the request can go elsewhere.
-    Unsent(Box<Attempt>),
+    /// Nothing was sent; the request can go elsewhere. Says whether the connection itself was refused.
+    Unsent(Box<Attempt>, bool),
     /// The connection closed without an answer, and asking twice changes nothing: a safe method, no body.
     Unanswered(Box<Attempt>, String),
     /// Something was sent, or nothing more can be sent.
@@ -247,6 +254,7 @@ impl Proxy {
         // Whether the target that was tried may be tried again: it took the request, but on a connection it was about
         // to close.
         let mut same = false;
+        let (mut unsent, mut unanswered) = (0, 0);
         loop {
             let picked = match &tried {
                 None => self.pool.pick(),
@@ -274,27 +282,32 @@ impl Proxy {
                     };
                     return Ok(answer(parts, body, exchange, back, limits));
                 }
-                Err(Failure::Unsent(again)) => {
+                Err(Failure::Unsent(again, refused)) => {
                     target.group.metrics.connect_errors.fetch_add(1, Ordering::Relaxed);
-                    // Whatever the checks say: who refuses a connection gets no more of them until a check is good.
-                    self.pool.set_healthy(&target, false);
-                    if tried.is_some() {
+                    if refused {
+                        // Whatever the checks say: who refuses a connection gets no more of them until a check is good.
+                        self.pool.set_healthy(&target, false);
+                    }
+                    unsent += 1;
+                    if unsent > RETRIES_UNSENT {
                         let reason = "two targets could not be reached".to_owned();
                         return Err((StatusCode::BAD_GATEWAY, reason, line));
                     }
-                    target.group.metrics.retries.fetch_add(1, Ordering::Relaxed);
-                    tried = Some(target);
+                    same = !refused;
                     attempt = again;
                 }
-                Err(Failure::Unanswered(again, _)) if tried.is_none() => {
-                    target.group.metrics.retries.fetch_add(1, Ordering::Relaxed);
-                    tried = Some(target);
+                Err(Failure::Unanswered(again, reason)) => {
+                    unanswered += 1;
+                    if unanswered > RETRIES_UNANSWERED {
+                        return Err((StatusCode::BAD_GATEWAY, reason, line));
+                    }
                     same = true;
                     attempt = again;
                 }
-                Err(Failure::Unanswered(_, reason)) => return Err((StatusCode::BAD_GATEWAY, reason, line)),
                 Err(Failure::Lost(status, reason)) => return Err((status, reason, line)),
             }
+            target.group.metrics.retries.fetch_add(1, Ordering::Relaxed);
+            tried = Some(target);
         }
     }
 }
@@ -369,10 +382,10 @@ impl Outbound {
                 let (parts, body) = response.into_parts();
                 Ok((parts, body, back))
             }
-            Err(Failure::Unsent(mut again)) => {
+            Err(Failure::Unsent(mut again, refused)) => {
                 again.parts = parts;
                 again.upgrade = upgrade;
-                Err(Failure::Unsent(again))
+                Err(Failure::Unsent(again, refused))
             }
             Err(Failure::Unanswered(mut again, reason)) => {
                 again.parts = parts;
@@ -410,7 +423,7 @@ impl Outbound {
             })
         };
         if (error.is_connect() || cancelled) && upload.is_some() == has_body {
-            return Failure::Unsent(again(upload));
+            return Failure::Unsent(again(upload), error.is_connect());
         }
         let mut reason = format!("{} broke off: {error}", target.group.name);
         let mut cause = error.source();

@@ -13,10 +13,10 @@ use crate::guard::{self, RunDir};
 
 /// Balance requests over target groups
 #[derive(Debug, Args)]
-pub struct BalanceArgs {
+pub(super) struct BalanceArgs {
     /// The configuration, JSON; taken over again whenever it changes
     #[arg(value_name = "CONFIG")]
-    pub config: PathBuf,
+    config: PathBuf,
     /// Where to listen; port 0 takes a free one
     #[arg(
         long,
@@ -24,7 +24,7 @@ pub struct BalanceArgs {
         default_value = "127.0.0.1:8080",
         env = "WASMCTL_BALANCE_LISTEN"
     )]
-    pub listen: SocketAddr,
+    listen: SocketAddr,
     /// Where to answer /metrics and /status
     #[arg(
         long,
@@ -32,22 +32,22 @@ pub struct BalanceArgs {
         default_value = "127.0.0.1:0",
         env = "WASMCTL_FACT_METRICS"
     )]
-    pub admin: SocketAddr,
+    admin: SocketAddr,
     /// Take the listening socket from standard input
     #[arg(long, hide = true)]
-    pub listen_fd0: bool,
+    listen_fd0: bool,
     /// Standard output is a socket to a guardian process
     #[arg(long, hide = true)]
-    pub control_fd1: bool,
+    control_fd1: bool,
     /// The folder of the guardian, which is started again should it die
     #[arg(long, hide = true, env = "WASMCTL_RUN_DIR")]
-    pub run_dir: Option<PathBuf>,
+    run_dir: Option<PathBuf>,
 }
 
 impl BalanceArgs {
     /// Balances until told to stop.
     #[must_use]
-    pub fn run(self) -> ExitCode {
+    pub(super) fn run(self) -> ExitCode {
         let outcome = self.options().and_then(|options| {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             let outcome = runtime.block_on(balance::run(options));

@@ -10,19 +10,19 @@ use crate::guard::{self, RunDir};
 
 /// Keep an instance alive
 #[derive(Debug, Args)]
-pub struct GuardArgs {
+pub(super) struct GuardArgs {
     /// The folder that says what to run
     #[arg(value_name = "RUN_DIR")]
-    pub run_dir: PathBuf,
+    run_dir: PathBuf,
     /// Only wait for the death of the guardian, and start another one
     #[arg(long, hide = true)]
-    pub stand_by: bool,
+    stand_by: bool,
 }
 
 impl GuardArgs {
     /// Guards until told to stop.
     #[must_use]
-    pub fn run(self) -> ExitCode {
+    pub(super) fn run(self) -> ExitCode {
         let dir = RunDir::new(self.run_dir);
         let outcome = if self.stand_by {
             guard::stand_by(&dir)

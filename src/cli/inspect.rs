@@ -8,10 +8,10 @@ use std::path::PathBuf;
 
 /// Say what a component imports and where it can run
 #[derive(Debug, Args)]
-pub struct InspectArgs {
+pub(super) struct InspectArgs {
     /// The component, a .wasm file
     #[arg(value_name = "APP.wasm")]
-    pub app: PathBuf,
+    pub(super) app: PathBuf,
 }
 
 impl InspectArgs {

@@ -15,10 +15,10 @@ use std::time::Duration;
 
 /// Host a component that answers HTTP requests
 #[derive(Debug, Args)]
-pub struct ServeArgs {
+pub(super) struct ServeArgs {
     /// The component, a .wasm file
     #[arg(value_name = "APP.wasm", env = "WASMCTL_SERVE_APP")]
-    pub app: PathBuf,
+    pub(super) app: PathBuf,
     /// Where to listen; port 0 takes a free one
     #[arg(
         long,
@@ -26,7 +26,7 @@ pub struct ServeArgs {
         default_value = "127.0.0.1:8080",
         env = "WASMCTL_SERVE_LISTEN"
     )]
-    pub listen: String,
+    pub(super) listen: String,
     /// A folder the guest sees; `:ro` forbids writing (repeatable)
     #[arg(
         long,
@@ -34,28 +34,28 @@ pub struct ServeArgs {
         env = "WASMCTL_SERVE_DIR",
         value_delimiter = ','
     )]
-    pub dir: Vec<Folder>,
+    pub(super) dir: Vec<Folder>,
     /// A variable of the guest's environment, which holds nothing else (repeatable)
     #[arg(long = "env", value_name = "K=V", value_parser = pair, env = "WASMCTL_SERVE_ENV", value_delimiter = '\n')]
-    pub variables: Vec<(String, String)>,
+    pub(super) variables: Vec<(String, String)>,
     /// An entry of wasi:config (repeatable)
     #[arg(long, value_name = "K=V", value_parser = pair, env = "WASMCTL_SERVE_CONFIG", value_delimiter = '\n')]
-    pub config: Vec<(String, String)>,
+    pub(super) config: Vec<(String, String)>,
     /// A host the guest may send requests to: HOST, HOST:PORT, https://HOST, *.DOMAIN or * (repeatable)
     #[arg(long, value_name = "HOST", env = "WASMCTL_SERVE_ALLOW_HOST", value_delimiter = ',')]
-    pub allow_host: Vec<AllowedHost>,
+    pub(super) allow_host: Vec<AllowedHost>,
     /// The most time for one request
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration, env = "WASMCTL_SERVE_TIMEOUT")]
-    pub timeout: Duration,
+    pub(super) timeout: Duration,
     /// The most memory of one instance, over all its memories
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_size, env = "WASMCTL_SERVE_MAX_MEMORY")]
-    pub max_memory: u64,
+    pub(super) max_memory: u64,
     /// How long a stopping host waits for requests in flight
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration, env = "WASMCTL_SERVE_DRAIN")]
-    pub drain: Duration,
+    pub(super) drain: Duration,
     /// The largest request body
     #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = parse_size, env = "WASMCTL_SERVE_MAX_BODY")]
-    pub max_body: u64,
+    pub(super) max_body: u64,
     /// Requests in flight; more are answered with 503
     #[arg(
         long,
@@ -63,41 +63,41 @@ pub struct ServeArgs {
         default_value_t = 1_000,
         env = "WASMCTL_SERVE_MAX_CONCURRENT"
     )]
-    pub max_concurrent: u32,
+    pub(super) max_concurrent: u32,
     /// CPUs the guest may use on average, such as 0.5
     #[arg(long, value_name = "F", env = "WASMCTL_SERVE_CPUS")]
-    pub cpus: Option<f64>,
+    pub(super) cpus: Option<f64>,
     /// The file behind wasi:keyvalue; without it the store ends with the process
     #[arg(long, value_name = "FILE", env = "WASMCTL_SERVE_KEYVALUE")]
-    pub keyvalue: Option<PathBuf>,
+    pub(super) keyvalue: Option<PathBuf>,
     /// A folder for compiled code, so that the next start need not compile
     #[arg(long, value_name = "DIR", env = "WASMCTL_SERVE_CACHE")]
-    pub cache: Option<PathBuf>,
+    pub(super) cache: Option<PathBuf>,
     /// Take over a new version when the file changes
     #[arg(long, env = "WASMCTL_SERVE_WATCH")]
-    pub watch: bool,
+    pub(super) watch: bool,
     /// Certificate chain (PEM); makes it https
     #[arg(long, value_name = "FILE", requires = "tls_key", env = "WASMCTL_SERVE_TLS_CERT")]
-    pub tls_cert: Option<PathBuf>,
+    pub(super) tls_cert: Option<PathBuf>,
     /// Private key (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_cert", env = "WASMCTL_SERVE_TLS_KEY")]
-    pub tls_key: Option<PathBuf>,
+    pub(super) tls_key: Option<PathBuf>,
     /// Requests one instance answers before a fresh one takes its place
     #[arg(long, value_name = "N", default_value_t = 1, env = "WASMCTL_SERVE_REUSE")]
-    pub reuse: u32,
+    pub(super) reuse: u32,
     /// Take the listening socket from standard input
     #[arg(long, hide = true, env = "WASMCTL_SERVE_LISTEN_FD0")]
-    pub listen_fd0: bool,
+    pub(super) listen_fd0: bool,
     /// Standard output is a socket to a guardian process
     #[arg(long, hide = true, env = "WASMCTL_SERVE_CONTROL_FD1")]
-    pub control_fd1: bool,
+    pub(super) control_fd1: bool,
     /// Report on the control line when no request came for this time
     #[arg(long, hide = true, value_name = "TIME", value_parser = parse_duration, env = "WASMCTL_SERVE_IDLE")]
-    pub idle: Option<Duration>,
+    pub(super) idle: Option<Duration>,
     /// The folder of the guardian, which is started again should it die
     #[cfg(feature = "local")]
     #[arg(long, hide = true, env = "WASMCTL_RUN_DIR")]
-    pub run_dir: Option<PathBuf>,
+    pub(super) run_dir: Option<PathBuf>,
 }
 
 impl ServeArgs {

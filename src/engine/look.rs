@@ -81,7 +81,10 @@ async fn read_kind(
         return Ok(Vec::new());
     };
     let Some(bound) = bind(connected) else {
-        let source = KindError::failed(format!("the provider of {} is not connected", kind.name));
+        let source = Box::new(KindError::failed(format!(
+            "the provider of {} is not connected",
+            kind.name
+        )));
         return Err(Error::Provider {
             what: "cannot look at the world".to_owned(),
             source,
@@ -122,6 +125,6 @@ async fn read_kind(
 fn cannot_read(resource: &ResourceId, source: KindError) -> Error {
     Error::Provider {
         what: format!("cannot look at `{resource}`"),
-        source,
+        source: Box::new(source),
     }
 }

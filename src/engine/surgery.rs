@@ -142,9 +142,9 @@ pub async fn import(request: &Request, id: &ResourceId, name: &str) -> Result<()
         ));
     }
     let connected = connect(request, &stack, &opened.state, None).await?;
-    let refused = |source| Error::Provider {
+    let refused = |source: crate::kind::Error| Error::Provider {
         what: format!("cannot import `{name}`"),
-        source,
+        source: Box::new(source),
     };
     let Some(bound) = bind(&connected) else {
         return Err(Error::refused(

@@ -590,7 +590,6 @@ impl<'a> Walk<'a> {
         self.object_steps(id, prior, desired, verb, resume, tentative, create_first);
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one decision")]
     fn object_steps(
         &mut self,
         id: &ResourceId,

@@ -187,6 +187,8 @@ fn compare(
     } else {
         diff::diff(&recorded, &Value::Known(base.clone()), shape, seal)
     };
+    // `1` and `1.0` are spelled differently, which is no difference.
+    let base = if drift.is_empty() { recorded } else { base };
     let mut changes = diff::diff(&base, desired, shape, seal);
     changes.retain(|change| !ignore.iter().any(|field| is_under(&change.path, field)));
     if changes.is_empty() {

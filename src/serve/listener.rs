@@ -6,7 +6,6 @@ use super::options::{Listen, TlsFiles};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::net::SocketAddr;
@@ -21,6 +20,9 @@ use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 
 /// How long a client may take to send the head of a request, or to shake hands.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a connection may stay silent once the host stops.
+const LINGER: Duration = Duration::from_millis(100);
 
 /// A socket that accepts connections for a host.
 pub(super) struct Listener {
@@ -100,7 +102,6 @@ impl Listener {
 #[derive(Default)]
 pub(super) struct Connections {
     tasks: JoinSet<()>,
-    graceful: GracefulShutdown,
     /// Turns true when no new request is to be begun.
     stopping: watch::Sender<bool>,
 }
@@ -109,20 +110,16 @@ impl Connections {
     fn begin(&mut self, stream: TcpStream, _peer: SocketAddr, host: Arc<Host>, tls: Option<TlsAcceptor>) {
         // Answers are written whole; waiting for more to send would only delay them.
         let _ = stream.set_nodelay(true);
-        let watcher = self.graceful.watcher();
         let mut stopping = self.stopping.subscribe();
         self.tasks.spawn(async move {
-            // Clients open connections ahead of need. hyper would let one of those hold up a graceful end until it has
-            // sent its first request; here it is simply closed.
-            tokio::select! {
-                first = tokio::time::timeout(PATIENCE, stream.readable()) => if !matches!(first, Ok(Ok(()))) { return },
-                _ = stopping.wait_for(|stopping| *stopping) => return,
+            if !speaks(&stream, &mut stopping).await {
+                return;
             }
             match tls {
-                None => serve(stream, host, Scheme::Http, watcher).await,
+                None => serve(stream, host, Scheme::Http, stopping).await,
                 Some(tls) => {
                     if let Ok(Ok(stream)) = tokio::time::timeout(PATIENCE, tls.accept(stream)).await {
-                        serve(stream, host, Scheme::Https, watcher).await;
+                        serve(stream, host, Scheme::Https, stopping).await;
                     }
                 }
             }
@@ -132,28 +129,59 @@ impl Connections {
     /// Lets each connection finish its request and close; returns when all have.
     pub(super) async fn finish(&mut self) {
         self.stopping.send_replace(true);
-        let graceful = std::mem::take(&mut self.graceful);
-        graceful.shutdown().await;
         while self.tasks.join_next().await.is_some() {}
     }
 }
 
-async fn serve<S>(stream: S, host: Arc<Host>, scheme: Scheme, watcher: hyper_util::server::graceful::Watcher)
+/// Waits for a client's first bytes; `false` when none come.
+///
+/// Clients open connections ahead of need. hyper would let one of those hold up a graceful end until it has sent its
+/// first request; here it is closed, but not while that request may be on its way.
+async fn speaks(stream: &TcpStream, stopping: &mut watch::Receiver<bool>) -> bool {
+    tokio::select! {
+        biased;
+        first = tokio::time::timeout(PATIENCE, stream.readable()) => return matches!(first, Ok(Ok(()))),
+        _ = stopping.wait_for(|stopping| *stopping) => {}
+    }
+    matches!(tokio::time::timeout(LINGER, stream.readable()).await, Ok(Ok(())))
+}
+
+async fn serve<S>(stream: S, host: Arc<Host>, scheme: Scheme, mut stopping: watch::Receiver<bool>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let last = stopping.clone();
     let service = service_fn(move |request| {
-        let host = Arc::clone(&host);
-        let scheme = scheme.clone();
-        async move { host.answer(request, scheme).await }
+        let (host, scheme, last) = (Arc::clone(&host), scheme.clone(), last.clone());
+        async move {
+            let mut answer = host.answer(request, scheme).await;
+            if *last.borrow()
+                && let Ok(answer) = &mut answer
+            {
+                let close = hyper::header::HeaderValue::from_static("close");
+                answer.headers_mut().insert(hyper::header::CONNECTION, close);
+            }
+            answer
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)
         .pipeline_flush(true)
         .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
     // What ends a connection early is the client's affair, or has been reported where it happened.
-    let _ = watcher.watch(connection).await;
+    tokio::select! {
+        biased;
+        _ = connection.as_mut() => return,
+        _ = stopping.wait_for(|stopping| *stopping) => {}
+    }
+    // Closed at once, it would swallow a request that is just on its way. A client that is busy learns with its next
+    // answer that the connection ends; one that stays silent has nothing to lose.
+    if tokio::time::timeout(LINGER, connection.as_mut()).await.is_err() {
+        connection.as_mut().graceful_shutdown();
+        let _ = connection.await;
+    }
 }
 
 fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, Error> {

@@ -88,7 +88,7 @@ pub fn find(root: &Path, stack: &str) -> Result<Found, Diagnostic> {
             compiled_in: true,
         });
     }
-    let names: Vec<String> = all(root).into_iter().map(|(name, _)| name).collect();
+    let names: Vec<String> = all(root).into_keys().collect();
     let help = match did_you_mean(stack, names.iter().map(String::as_str)) {
         Some(name) => format!("did you mean `{name}`?"),
         None if names.is_empty() => format!("put one at `{file}`"),

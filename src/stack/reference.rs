@@ -165,7 +165,7 @@ fn regions(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut at = 0;
     while let Some(open) = text[at..].find('{').map(|offset| at + offset) {
-        let (close, skip) = match text[open..].as_bytes().get(1) {
+        let (close, skip) = match text.as_bytes().get(open + 1) {
             Some(b'{') => ("}}", false),
             Some(b'%') => ("%}", false),
             Some(b'#') => ("#}", true),

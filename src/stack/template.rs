@@ -327,7 +327,7 @@ fn sentence(message: &str) -> String {
     let message = message.trim().trim_end_matches('.');
     let mut chars = message.chars();
     match chars.next() {
-        Some(first) if !message.starts_with(|c: char| c == '`') => first.to_lowercase().chain(chars).collect(),
+        Some(first) if !message.starts_with('`') => first.to_lowercase().chain(chars).collect(),
         _ => message.to_owned(),
     }
 }

@@ -231,14 +231,22 @@ impl Folder {
         let mut options = File::options();
         options.create(true).read(true).write(true).truncate(false).mode(0o600);
         let mut file = options.open(&path).map_err(io_error("open", &path))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => {
-                return Err(Error::Locked {
-                    holder: read_holder(&mut file),
-                });
+        let mut tries = 0;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(fs::TryLockError::WouldBlock) => {
+                    let holder = read_holder(&mut file);
+                    tries += 1;
+                    if tries > 20 || holder.is_another_process() {
+                        return Err(Error::Locked { holder });
+                    }
+                    // A process that was just forked has our lock until it becomes another program.
+                    #[expect(clippy::disallowed_methods, reason = "the kernel does not say when that is over")]
+                    std::thread::sleep(std::time::Duration::from_millis(5));
+                }
+                Err(fs::TryLockError::Error(error)) => return Err(io_error("lock", &path)(error)),
             }
-            Err(fs::TryLockError::Error(error)) => return Err(io_error("lock", &path)(error)),
         }
         let holder = Holder {
             pid: std::process::id(),
@@ -595,6 +603,9 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 
 /// Writes a file so that it is there as a whole or not at all, even after a power cut.
 ///
+/// The text is first written beside it under a name that is always the same, so that what a kill leaves
+/// there is taken up by the next write; a lock keeps two writers apart.
+///
 /// # Errors
 /// Returns what the file system says; the old file is then intact.
 pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
@@ -603,19 +614,34 @@ pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> 
         .filter(|parent| !parent.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let fresh = folder.join(format!(".{name}.{}.new", std::process::id()));
-    let result = (|| {
-        let mut options = File::options();
-        options.create(true).write(true).truncate(true).mode(mode);
-        let mut file = options.open(&fresh)?;
+    let fresh = folder.join(format!(".{name}.wasmctl-new"));
+    let mut file = open_alone(&fresh, mode)?;
+    let written = (|| {
+        file.set_len(0)?;
         // The umask narrows `mode` at creation; this is what was asked for.
         file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))?;
         file.write_all(bytes)?;
         file.sync_data()?;
         fs::rename(&fresh, path)
     })();
-    if result.is_err() {
+    if written.is_err() {
         let _ = fs::remove_file(&fresh);
     }
-    result
+    written
+}
+
+/// Opens a file that no other writer has open under this name.
+fn open_alone(path: &Path, mode: u32) -> io::Result<File> {
+    use std::os::unix::fs::MetadataExt as _;
+    loop {
+        let mut options = File::options();
+        options.create(true).write(true).truncate(false).mode(mode);
+        let file = options.open(path)?;
+        file.lock()?;
+        // While we waited, another writer may have renamed it to what it was written for.
+        match fs::metadata(path) {
+            Ok(there) if there.ino() == file.metadata()?.ino() => return Ok(file),
+            _ => {}
+        }
+    }
 }

@@ -297,8 +297,7 @@ async fn what_was_killed_as_a_whole_is_drift_and_mended_in_place() {
         })
         .await
         .unwrap();
-        let mut wanted = inputs.clone();
-        wanted["running"] = json!(true);
+        let wanted = inputs.clone();
         let Role::Object { change, .. } = &wasmctl::providers::kind(kind).unwrap().role else {
             panic!()
         };

@@ -1,5 +1,5 @@
 //! The local provider: the balancer, the guardians, the kinds, on loopback and with real processes.
-#![allow(missing_docs, reason = "a test")]
+#![allow(missing_docs, unreachable_pub, clippy::print_stderr)]
 #![cfg(feature = "local")]
 
 mod balance;

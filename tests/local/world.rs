@@ -14,11 +14,11 @@ use wasmctl::providers::local::Local;
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
-struct None_;
+struct Echo;
 
-impl Templates for None_ {
-    fn render(&self, name: &str, _: &Value) -> Result<String, String> {
-        Err(format!("there is no template `{name}`"))
+impl Templates for Echo {
+    fn render(&self, name: &str, vars: &Value) -> Result<String, String> {
+        Ok(format!("{name} {vars}"))
     }
 }
 
@@ -36,17 +36,23 @@ impl World {
             stack: "test".into(),
             env: "default".into(),
             lineage: Lineage::new("test"),
-            templates: Arc::new(None_),
+            templates: Arc::new(Echo),
             passed_on: Default::default(),
         };
-        let local = Arc::new(Local::new(project).with_program(env!("CARGO_BIN_EXE_wasmctl")));
+        let local = Arc::new(Local::new(project.clone()).with_program(env!("CARGO_BIN_EXE_wasmctl")));
         let mut providers = Providers::new();
+        let std = wasmctl::providers::std::Std::new(project);
+        providers.insert("std", Arc::new(std));
         providers.insert("local", local.clone());
         Self {
             folder,
             local,
             providers,
         }
+    }
+
+    pub fn providers(&self) -> &Providers {
+        &self.providers
     }
 
     pub fn root(&self) -> PathBuf {

@@ -236,7 +236,7 @@ fn what_cannot_be_served_is_refused_with_a_way_out() {
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{}: {stderr}", path.display());
         assert!(
-            stderr.contains(expected) && stderr.starts_with("error: "),
+            stderr.contains(expected) && stderr.starts_with("error[serve]"),
             "{} should say {expected:?}: {stderr}",
             path.display()
         );

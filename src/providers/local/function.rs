@@ -64,9 +64,9 @@ pub struct Inputs {
     #[serde(default = "listen")]
     #[schemars(extend("x-replaces" = true))]
     pub listen: String,
-    /// Whether it runs; reported by a read, not to be set.
-    #[serde(default = "yes")]
-    pub running: bool,
+    /// Whether it runs: `false` is what a read reports of one that was killed as a whole; not to be set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running: Option<bool>,
 }
 
 /// What it gives.
@@ -103,10 +103,6 @@ fn drain() -> String {
 
 fn listen() -> String {
     "127.0.0.1:0".to_owned()
-}
-
-fn yes() -> bool {
-    true
 }
 
 fn idle() -> String {

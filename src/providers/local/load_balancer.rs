@@ -47,9 +47,9 @@ pub struct Inputs {
     /// Whether each request is written down.
     #[serde(default)]
     pub access_log: bool,
-    /// Whether it runs; reported by a read, not to be set.
-    #[serde(default = "yes")]
-    pub running: bool,
+    /// Whether it runs: `false` is what a read reports of one that was killed as a whole; not to be set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running: Option<bool>,
 }
 
 /// Targets that share a weight.
@@ -145,10 +145,6 @@ fn two() -> u32 {
     2
 }
 
-fn yes() -> bool {
-    true
-}
-
 impl Inputs {
     fn config(&self, dir: &RunDir) -> balance::Config {
         let groups = self.target_groups.iter().map(|group| balance::Group {
@@ -237,7 +233,7 @@ impl Kind for LoadBalancer {
         // What was last written, not what `last` would give: the one is what the balancer is to take over.
         let config = std::fs::read(running::file(&dir, CONFIG)).unwrap_or_default();
         let digest = hex(&Sha256::digest(&config));
-        let ready = |record: &Record, running: bool| Observed::Ready {
+        let ready = |record: &Record, running: Option<bool>| Observed::Ready {
             inputs: Inputs {
                 running,
                 ..last.clone()
@@ -259,8 +255,8 @@ impl Kind for LoadBalancer {
             Running::Absent => Observed::Absent,
             Running::Pending(detail) => Observed::Pending { detail },
             Running::Broken(detail) => Observed::Broken { detail },
-            Running::Down(record) => ready(&record, false),
-            Running::Up(record) => ready(&record, true),
+            Running::Down(record) => ready(&record, Some(false)),
+            Running::Up(record) => ready(&record, None),
         })
     }
 

@@ -33,7 +33,7 @@ pub(super) struct Primitive<'a> {
     pub(super) listen: &'a str,
     pub(super) cpu: Option<f64>,
     pub(super) idle: Option<&'a str>,
-    pub(super) running: bool,
+    pub(super) running: Option<bool>,
 }
 
 impl Primitive<'_> {
@@ -174,12 +174,14 @@ pub(super) fn milliseconds(time: &str) -> u64 {
 }
 
 /// `running` is what a read reports and an update restores; nobody declares the opposite.
-pub(super) fn running_only(running: bool) -> Vec<Problem> {
-    if running {
-        return Vec::new();
+pub(super) fn running_only(running: Option<bool>) -> Vec<Problem> {
+    match running {
+        None => Vec::new(),
+        Some(_) => {
+            let problem = Problem::new("running", "cannot be set: what is declared runs");
+            vec![problem.help("leave it out; to stop it, take the resource out of the stack")]
+        }
     }
-    let problem = Problem::new("running", "cannot be false: what is declared runs");
-    vec![problem.help("leave it out, or take the resource out of the stack")]
 }
 
 /// Finds what is wrong with an address to listen on.
@@ -228,14 +230,14 @@ macro_rules! primitive_kind {
                     Running::Broken(detail) => Observed::Broken { detail },
                     Running::Down(record) => Observed::Ready {
                         inputs: Inputs {
-                            running: false,
+                            running: Some(false),
                             ..last.clone()
                         },
                         outputs: outputs(&record),
                     },
                     Running::Up(record) => Observed::Ready {
                         inputs: Inputs {
-                            running: true,
+                            running: None,
                             ..last.clone()
                         },
                         outputs: outputs(&record),

@@ -114,7 +114,7 @@ impl Kind for SharedFolder {
 
     fn check(&self, inputs: &Inputs) -> Vec<Problem> {
         let Some(path) = &inputs.path else { return Vec::new() };
-        match crate::kind::inside(Path::new("/nowhere"), path) {
+        match crate::kind::relative(path) {
             Err(reason) => vec![Problem::new("path", reason)],
             Ok(_) if Path::new(path).starts_with(".wasmctl") || path.contains(['#', ',', ':']) => {
                 let reason = format!("`{path}` cannot be a shared folder");

@@ -23,6 +23,15 @@ pub struct Std {
 }
 
 impl Std {
+    /// Works on a project.
+    #[must_use]
+    pub fn new(project: Project) -> Self {
+        Self {
+            project,
+            http: OnceLock::new(),
+        }
+    }
+
     /// Returns the client for HTTP, making it at the first call: its TLS roots take a while to load.
     ///
     /// # Errors
@@ -51,9 +60,6 @@ impl Provider for Std {
     type Config = Config;
 
     async fn connect(_config: Config, project: &Project) -> Result<Self> {
-        Ok(Self {
-            project: project.clone(),
-            http: OnceLock::new(),
-        })
+        Ok(Self::new(project.clone()))
     }
 }

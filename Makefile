@@ -1,5 +1,5 @@
 # The commands of the project. `make test` needs Rust alone; it fetches what else the tests use.
-.PHONY: build test lint deny check bench fuzz clean help
+.PHONY: build test lint deny check bench docs fuzz clean help
 
 CARGO ?= cargo
 
@@ -31,6 +31,9 @@ bench: ## measures the engine, the host and the balancer; prints tables
 	$(CARGO) bench --bench engine
 	$(CARGO) bench --bench serving
 	$(CARGO) bench --bench balancer
+
+docs: ## writes the generated parts of the documents again
+	UPDATE_DOCS=1 $(CARGO) test --test docs
 
 fuzz: ## ten minutes of each fuzz target (needs nightly and cargo-fuzz)
 	cd fuzz && for target in stack reference journal dotenv; do \

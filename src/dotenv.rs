@@ -5,7 +5,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::state::file::write_atomically;
+use crate::disk::write_atomically;
 
 /// The beginning of the block. What follows in brackets says what else of the file is ours.
 const BEGIN: &str = "# >>> wasmctl >>>";
@@ -36,7 +36,7 @@ pub enum Error {
         why: &'static str,
     },
     /// The file cannot be read or written.
-    #[error("cannot {what} `{}`: {}", path.display(), crate::stack::catalog::plain(source))]
+    #[error("cannot {what} `{}`: {}", path.display(), crate::disk::plain(source))]
     Io {
         /// What was tried.
         what: &'static str,

@@ -20,7 +20,7 @@ use std::time::Instant;
 
 use serde_json::Value as Json;
 
-pub use report::{Health, Report, Row, picture};
+pub use report::{Health, Report, Row};
 pub use saved::SavedPlan;
 
 use crate::apply::{Apply, Fatal, Outcome, Stop};

@@ -20,7 +20,6 @@ use indexmap::IndexMap;
 
 pub(crate) use check::problem;
 pub use expr::Expr;
-pub use fields::parse_duration;
 pub use load::{Load, load};
 pub use variable::{Given, Setting, Variable, VariableType};
 

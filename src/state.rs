@@ -13,10 +13,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-pub use record::Record;
+pub use record::{Operation, Record};
 
 use crate::id::{Lineage, RemoteId, ResourceId, Serial, Token};
-use crate::plan::Operation;
 
 /// All that is recorded of a deployment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -17,7 +17,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("stacks/s/stack.yaml");
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        wasmctl::state::file::write_atomically(&file, format!("name: s\n{stack}").as_bytes(), 0o644).unwrap();
+        wasmctl::disk::write_atomically(&file, format!("name: s\n{stack}").as_bytes(), 0o644).unwrap();
         Self { folder }
     }
 
@@ -195,7 +195,7 @@ fn an_update_killed_at_every_write_converges() {
             .replace("[a, b, c]", "[a, c, d]")
             .replace("out/{{", "out/x{{");
         let file = world.path().join("stacks/s/stack.yaml");
-        wasmctl::state::file::write_atomically(&file, format!("name: s\n{changed}").as_bytes(), 0o644).unwrap();
+        wasmctl::disk::write_atomically(&file, format!("name: s\n{changed}").as_bytes(), 0o644).unwrap();
         let _ = std::fs::remove_file(world.path().join("made.log"));
         world
     };

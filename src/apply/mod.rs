@@ -68,7 +68,7 @@ pub struct Outcome {
 #[derive(Debug, thiserror::Error)]
 pub enum Fatal {
     /// The journal cannot be written.
-    #[error("cannot write the journal `{path}`: {}", crate::stack::catalog::plain(source))]
+    #[error("cannot write the journal `{path}`: {}", crate::disk::plain(source))]
     Journal {
         /// The file.
         path: String,

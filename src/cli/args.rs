@@ -109,7 +109,14 @@ fn active(root: &Path) -> Result<(String, Option<String>), Failure> {
             .map(|(_, value)| value.clone())
     };
     match find("STACK") {
-        Some(stack) => Ok((stack, find("STACK_ENV"))),
+        Some(stack) => {
+            // It may have been deployed by the path of its folder.
+            let elsewhere = find("INFRA_FOLDER")
+                .filter(|folder| *folder != format!("stacks/{stack}"))
+                .map(|folder| format!("{folder}/stack.yaml"))
+                .filter(|file| root.join(file).is_file());
+            Ok((elsewhere.unwrap_or(stack), find("STACK_ENV")))
+        }
         None => Err(Failure::usage(
             "no stack is named, and `.env` names none as the active one",
             "name a stack of `wasmctl stacks`; a deploy makes it the active one",
@@ -200,14 +207,10 @@ pub(super) fn address(text: &str) -> Result<ResourceId, String> {
 
 /// Writes a file that the user named, or says why it cannot be.
 pub(super) fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
-    crate::state::file::write_atomically(path, bytes, mode).map_err(|error| {
+    crate::disk::write_atomically(path, bytes, mode).map_err(|error| {
         Diagnostic::error(
             "write",
-            format!(
-                "cannot write `{}`: {}",
-                path.display(),
-                crate::stack::catalog::plain(&error)
-            ),
+            format!("cannot write `{}`: {}", path.display(), crate::disk::plain(&error)),
         )
         .help("name a file in a folder that exists and can be written")
         .into()

@@ -16,7 +16,7 @@ use crate::stack::catalog;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   wasmctl deploy local-multi-compute
-  wasmctl deploy aws-spin-multi-compute --env ci --var region=eu-central-1 --yes
+  wasmctl deploy local-multi-compute --env ci --var listen=127.0.0.1:8080 --yes
   wasmctl plan my-stack --out my.plan && wasmctl deploy my-stack --plan my.plan")]
 pub(super) struct DeployArgs {
     /// The stack: a name of `wasmctl stacks`, a folder or a file

@@ -99,7 +99,7 @@ fn project(root: &Path) -> Finding {
         Ok(()) => Finding::good("project folder", format!("{name} can be written")),
         Err(error) => Finding::bad(
             "project folder",
-            format!("{name} cannot be written: {}", crate::stack::catalog::plain(&error)),
+            format!("{name} cannot be written: {}", crate::disk::plain(&error)),
             Some(format!("chown it to you, or name another with --dir: `ls -ld {name}`")),
         ),
     }

@@ -6,7 +6,10 @@ use std::path::PathBuf;
 use super::args::{DeploymentArgs, write_file};
 use super::{Context, Exit, Failure};
 use crate::engine;
-use crate::ui::picture::Format;
+use crate::stack::Stack;
+use crate::stack::expr::resource_of;
+use crate::ui::picture::{Format, Node, Picture};
+use crate::value::Value;
 
 /// Draw the architecture of a stack
 ///
@@ -15,7 +18,7 @@ use crate::ui::picture::Format;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   wasmctl graph local-multi-compute --out picture.svg
-  wasmctl graph aws-spin-multi-compute --format mermaid
+  wasmctl graph local-multi-compute --format mermaid
   wasmctl graph local-multi-compute --format dot | dot -Tpng > picture.png")]
 pub(super) struct GraphArgs {
     /// The stack: a name of `wasmctl stacks`, a folder or a file
@@ -39,7 +42,7 @@ impl GraphArgs {
         } else {
             self.format
         };
-        let text = engine::picture(&stack).draw(format);
+        let text = picture(&stack).draw(format);
         match &self.out {
             Some(path) => {
                 write_file(&cx.environment.working_dir.join(path), text.as_bytes(), 0o644)?;
@@ -52,5 +55,36 @@ impl GraphArgs {
             }
         }
         Ok(Exit::DONE)
+    }
+}
+
+/// Shows what a stack is made of.
+fn picture(stack: &Stack) -> Picture {
+    let nodes = stack.resources.values().map(|resource| Node {
+        name: resource.name.value.to_string(),
+        kind: resource.kind.name.to_owned(),
+        instances: resource.for_each.as_ref().and_then(|each| match each.outline() {
+            Value::Known(serde_json::Value::Array(items)) => Some(items.len()),
+            Value::Known(serde_json::Value::Object(entries)) => Some(entries.len()),
+            _ => None,
+        }),
+        conditional: resource.when.is_some(),
+    });
+    let edges =
+        (0..stack.resources.len()).flat_map(|user| stack.graph.needs(user).iter().map(move |used| (user, *used)));
+    let outputs = stack.outputs.iter().map(|(name, expr)| {
+        let mut from = Vec::new();
+        expr.references(&mut |reference, _| {
+            from.extend(resource_of(reference).and_then(|name| stack.resources.get_index_of(name)));
+        });
+        from.dedup();
+        (name.clone(), from)
+    });
+    Picture {
+        title: stack.name.to_string(),
+        subtitle: stack.description.clone(),
+        nodes: nodes.collect(),
+        edges: edges.collect(),
+        outputs: outputs.collect(),
     }
 }

@@ -1,7 +1,8 @@
 //! `wasmctl inspect APP.wasm`: what a component needs and where it can run.
 
 use super::{Context, Exit, Failure};
-use crate::serve::{self, Inspection, units};
+use crate::serve::{self, Inspection};
+use crate::units;
 use clap::Args;
 use std::io::Write;
 use std::path::PathBuf;

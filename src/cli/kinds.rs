@@ -184,6 +184,11 @@ fn sample(name: &str, shape: &Shape) -> String {
             (None, "path" | "file") => "out/file.txt".to_owned(),
             (None, "content") => "\"Hello\"".to_owned(),
             (None, "template") => "hello.txt".to_owned(),
+            (None, "component") => "\"{{ app.path }}\"".to_owned(),
+            (None, "source") => "builtin:hello".to_owned(),
+            (None, "targets") => "\"{{ instance.address }}\"".to_owned(),
+            (None, "name") => "blue".to_owned(),
+            (None, "folder") => "\"{{ files.path }}\"".to_owned(),
             (None, _) => format!("\"{{{{ other.{name} }}}}\""),
         },
         Type::List(inner) => format!("[{}]", sample(name, inner)),
@@ -196,6 +201,7 @@ fn sample(name: &str, shape: &Shape) -> String {
                 .collect();
             format!("{{ {} }}", parts.join(", "))
         }
+        Type::Either(_) if name == "run" => "\"echo hello\"".to_owned(),
         Type::Either(shapes) => shapes
             .first()
             .map_or_else(|| "1".to_owned(), |shape| sample(name, shape)),

@@ -47,7 +47,7 @@ pub use tree::command;
 use crate::ui::json::JsonLines;
 use crate::ui::{Color, Printer, Verbosity, printer::Wishes, report};
 
-/// Deploys WebAssembly stacks to this machine and to clouds, and takes them away again
+/// Deploys WebAssembly stacks and takes them away again, whatever was killed on the way
 ///
 /// A stack is a YAML file that says what there should be: `wasmctl` plans the way there, shows the
 /// plan, goes it, and records each step before it is taken, so that whatever is killed on the way,

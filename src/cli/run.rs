@@ -62,15 +62,9 @@ pub(super) struct Ears<'a> {
 
 impl<'a> Ears<'a> {
     pub(super) fn new(cx: &'a Context, request: &Request) -> Self {
-        let name = request
-            .stack
-            .trim_end_matches('/')
-            .rsplit('/')
-            .next()
-            .unwrap_or_default();
         Self {
             cx,
-            human: Human::new(&cx.printer, title(name, &request.env)),
+            human: Human::new(&cx.printer, title(called(&request.stack), &request.env)),
         }
     }
 
@@ -114,6 +108,16 @@ impl<'a> Ears<'a> {
         };
         printer.ask(question).unwrap_or(false)
     }
+}
+
+/// Returns what people call a stack that was named by its name, its folder or its file.
+fn called(stack: &str) -> &str {
+    let stack = stack.trim_end_matches('/');
+    let folder = stack.strip_suffix("/stack.yaml").unwrap_or(stack);
+    let last = folder.rsplit('/').next().unwrap_or_default();
+    last.strip_suffix(".yaml")
+        .or_else(|| last.strip_suffix(".yml"))
+        .unwrap_or(last)
 }
 
 /// What the signals of this process mean for a run.
@@ -230,4 +234,23 @@ pub(super) fn plan_silently(cx: &Context, request: &Request) -> Result<Planned, 
     let planned = runtime()?.block_on(engine::plan(request, false, &|_| {}))?;
     cx.warn(&Diagnostics(planned.notices.clone()));
     Ok(planned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stack_is_called_by_its_last_word() {
+        for stack in [
+            "shop",
+            "stacks/shop",
+            "stacks/shop/",
+            "stacks/shop/stack.yaml",
+            "shop.yaml",
+            "a/shop.yml",
+        ] {
+            assert_eq!(called(stack), "shop", "{stack}");
+        }
+    }
 }

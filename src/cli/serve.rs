@@ -1,9 +1,9 @@
 //! `wasmctl serve APP.wasm`: hosts a `wasi:http` component.
 
 use super::{Context, Exit, Failure};
-use crate::serve::units::{parse_duration, parse_size};
 use crate::serve::{self, AllowedHost, Folder, Limits, Listen, Options, Report, TlsFiles};
 use crate::ui::Verbosity;
+use crate::units::{parse_duration, parse_size};
 use clap::Args;
 use std::io::Write as _;
 use std::net::TcpListener;

@@ -13,7 +13,7 @@ use crate::ui::plural;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   wasmctl validate
-  wasmctl validate aws-spin-multi-compute --env ci
+  wasmctl validate local-multi-compute --env ci
   wasmctl validate path/to/stack.yaml")]
 pub(super) struct ValidateArgs {
     /// Stacks by name, folder or file

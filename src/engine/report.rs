@@ -1,4 +1,4 @@
-//! How a run ended, how things stand, and what a stack looks like.
+//! How a run ended, and how things stand.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -13,9 +13,6 @@ use crate::id::{ResourceId, Serial};
 use crate::kind::{Role, Seen};
 use crate::plan::{FieldChange, Verb};
 use crate::providers;
-use crate::stack::Stack;
-use crate::stack::expr::resource_of;
-use crate::ui::picture::{Node, Picture};
 use crate::value::Value;
 
 /// How a run ended.
@@ -207,37 +204,5 @@ impl Planned {
             add(&action.resource, action.verb, &action.kind, &action.drift);
         }
         rows.into_values().collect()
-    }
-}
-
-/// Shows what a stack is made of.
-#[must_use]
-pub fn picture(stack: &Stack) -> Picture {
-    let nodes = stack.resources.values().map(|resource| Node {
-        name: resource.name.value.to_string(),
-        kind: resource.kind.name.to_owned(),
-        instances: resource.for_each.as_ref().and_then(|each| match each.outline() {
-            Value::Known(serde_json::Value::Array(items)) => Some(items.len()),
-            Value::Known(serde_json::Value::Object(entries)) => Some(entries.len()),
-            _ => None,
-        }),
-        conditional: resource.when.is_some(),
-    });
-    let edges =
-        (0..stack.resources.len()).flat_map(|user| stack.graph.needs(user).iter().map(move |used| (user, *used)));
-    let outputs = stack.outputs.iter().map(|(name, expr)| {
-        let mut from = Vec::new();
-        expr.references(&mut |reference, _| {
-            from.extend(resource_of(reference).and_then(|name| stack.resources.get_index_of(name)));
-        });
-        from.dedup();
-        (name.clone(), from)
-    });
-    Picture {
-        title: stack.name.to_string(),
-        subtitle: stack.description.clone(),
-        nodes: nodes.collect(),
-        edges: edges.collect(),
-        outputs: outputs.collect(),
     }
 }

@@ -97,6 +97,23 @@ impl Walk<'_> {
             }
             return;
         }
+        // A list of maps, one long and often alike: what differs in it is shown, not the whole.
+        if let (Some(Json::Array(old)), Some(new)) = (before, after.and_then(items))
+            && !matches!(shape.map(|shape| &shape.ty), Some(Type::Any))
+            && old.len() == new.len()
+            && old.iter().all(Json::is_object)
+            && new.iter().all(|item| is_map(Some(item)))
+        {
+            let inner = match shape.map(|shape| &shape.ty) {
+                Some(Type::List(inner)) => Some(inner.as_ref()),
+                _ => None,
+            };
+            for (index, (old, new)) in old.iter().zip(&new).enumerate() {
+                let path = format!("{path}[{index}]");
+                self.compare(&path, Some(old), Some(new), inner, replaces, changes);
+            }
+            return;
+        }
         changes.push(FieldChange {
             path: path.to_owned(),
             before: before.map_or(Shown::Absent, shown_record),
@@ -160,6 +177,14 @@ fn entries(value: &Value) -> Vec<(String, Value)> {
     }
 }
 
+fn items(value: &Value) -> Option<Vec<Value>> {
+    match value {
+        Value::Known(Json::Array(items)) => Some(items.iter().cloned().map(Value::Known).collect()),
+        Value::List(items) => Some(items.clone()),
+        _ => None,
+    }
+}
+
 fn shown_record(json: &Json) -> Shown {
     match json {
         Json::String(text) if is_mark(text) => Shown::Secret,
@@ -202,5 +227,35 @@ pub fn observed(live: Json, recorded: &Json, seal: &Seal) -> Json {
             .map(|(item, old)| observed(item, old, seal))
             .collect(),
         (live, _) => live,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::id::Lineage;
+
+    fn paths(before: &Json, after: Json) -> Vec<String> {
+        let shape = |ty| Shape { ty, nullable: true };
+        let item = shape(Type::Map(Box::new(shape(Type::Any))));
+        let shape = shape(Type::Map(Box::new(shape(Type::List(Box::new(item))))));
+        let seal = Seal::of(&Lineage::new("test"));
+        let changes = diff(before, &Value::Known(after), &shape, &seal);
+        changes.into_iter().map(|change| change.path).collect()
+    }
+
+    #[test]
+    fn a_list_of_maps_is_compared_item_by_item() {
+        let before = json!({"groups": [{"name": "a", "weight": 1}, {"name": "b", "weight": 1}]});
+        let after = json!({"groups": [{"name": "a", "weight": 8}, {"name": "b", "weight": 1}]});
+        assert_eq!(paths(&before, after), ["groups[0].weight"]);
+        // Where their number differs, none is the other one's successor.
+        assert_eq!(
+            paths(&before, json!({"groups": [{"name": "a", "weight": 1}]})),
+            ["groups"]
+        );
+        assert_eq!(paths(&json!({"args": [1, 2]}), json!({"args": [1, 3]})), ["args"]);
     }
 }

@@ -19,6 +19,7 @@ pub use steps::{Desired, Step, StepIndex, Work};
 use crate::diagnostic::Diagnostic;
 use crate::id::ResourceId;
 use crate::stack::scope::Outputs;
+pub use crate::state::Operation;
 use crate::state::Record;
 use crate::value::Value;
 
@@ -121,18 +122,6 @@ pub enum Shown {
     Secret,
     /// `(known after apply)`.
     Unknown,
-}
-
-/// What a step does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Operation {
-    /// Makes an object.
-    Create,
-    /// Changes it in place.
-    Update,
-    /// Takes it away.
-    Delete,
 }
 
 /// How many actions of each sort a plan has.

@@ -30,7 +30,6 @@ mod run;
 mod talk;
 mod ticker;
 mod turns;
-pub mod units;
 mod version;
 mod watch;
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::document::{LARGEST_FILE, too_large};
 use crate::diagnostic::{Diagnostic, Source, Span, did_you_mean};
+use crate::disk::plain;
 
 /// The files under `stacks/`, `templates/` that are compiled in, so that an installed `wasmctl` deploys them
 /// anywhere. A test compares this list with the folders.
@@ -219,21 +220,6 @@ pub fn read_file(path: &Path, name: &str) -> Result<Arc<Source>, Diagnostic> {
                 "here",
             )
             .help("save the file as UTF-8"))
-        }
-    }
-}
-
-/// Writes an I/O error in plain words.
-#[must_use]
-pub fn plain(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => "it does not exist".to_owned(),
-        std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        std::io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
-        std::io::ErrorKind::StorageFull => "the disk is full".to_owned(),
-        _ => {
-            let text = error.to_string();
-            text.split(" (os error").next().unwrap_or(&text).to_lowercase()
         }
     }
 }

@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 
 use super::document::{Content, Document, Key, Node};
 use crate::diagnostic::{Diagnostic, Diagnostics, Span, Spanned, did_you_mean};
+use crate::units::parse_duration;
 
 /// A map of a document whose keys are taken one by one.
 pub(super) struct Fields<'d> {
@@ -162,9 +163,9 @@ impl<'d> Fields<'d> {
             return None;
         };
         let wrong = match parse_duration(text) {
-            Some(duration) if duration.is_zero() => "leaves no time at all",
-            Some(duration) => return Some(duration),
-            None => "is no duration",
+            Ok(duration) if duration.is_zero() => "leaves no time at all",
+            Ok(duration) => return Some(duration),
+            Err(_) => "is no duration",
         };
         problems.push(
             Diagnostic::error("duration", format!("`{name}: {}` {wrong}", place.text()))
@@ -174,18 +175,6 @@ impl<'d> Fields<'d> {
         None
     }
 }
-
-/// Reads a duration such as `30s`, `5m` or `1h30m`.
-#[must_use]
-pub fn parse_duration(text: &str) -> Option<Duration> {
-    let signed: jiff::SignedDuration = text.trim().parse().ok()?;
-    let duration = Duration::try_from(signed).ok()?;
-    // A deadline further away than this cannot be told apart from none, and clocks overflow at it.
-    (duration <= LONGEST).then_some(duration)
-}
-
-/// The longest duration that can be waited for: ten years.
-const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// Says that a value has the wrong type.
 pub(super) fn mismatch(document: &Document, node: &Node, what: &str, want: &str) -> Diagnostic {

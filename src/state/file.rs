@@ -23,7 +23,7 @@ use crate::id::{Lineage, Serial, hex};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file cannot be read or written.
-    #[error("cannot {what} `{}`: {}", path.display(), crate::stack::catalog::plain(source))]
+    #[error("cannot {what} `{}`: {}", path.display(), crate::disk::plain(source))]
     Io {
         /// What was tried.
         what: &'static str,
@@ -599,49 +599,4 @@ fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
-}
-
-/// Writes a file so that it is there as a whole or not at all, even after a power cut.
-///
-/// The text is first written beside it under a name that is always the same, so that what a kill leaves
-/// there is taken up by the next write; a lock keeps two writers apart.
-///
-/// # Errors
-/// Returns what the file system says; the old file is then intact.
-pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let folder = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let fresh = folder.join(format!(".{name}.wasmctl-new"));
-    let mut file = open_alone(&fresh, mode)?;
-    let written = (|| {
-        file.set_len(0)?;
-        // The umask narrows `mode` at creation; this is what was asked for.
-        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))?;
-        file.write_all(bytes)?;
-        file.sync_data()?;
-        fs::rename(&fresh, path)
-    })();
-    if written.is_err() {
-        let _ = fs::remove_file(&fresh);
-    }
-    written
-}
-
-/// Opens a file that no other writer has open under this name.
-fn open_alone(path: &Path, mode: u32) -> io::Result<File> {
-    use std::os::unix::fs::MetadataExt as _;
-    loop {
-        let mut options = File::options();
-        options.create(true).write(true).truncate(false).mode(mode);
-        let file = options.open(path)?;
-        file.lock()?;
-        // While we waited, another writer may have renamed it to what it was written for.
-        match fs::metadata(path) {
-            Ok(there) if there.ino() == file.metadata()?.ino() => return Ok(file),
-            _ => {}
-        }
-    }
 }

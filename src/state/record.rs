@@ -7,10 +7,21 @@ use serde_json::Value as Json;
 
 use super::Object;
 use crate::id::{Lineage, RemoteId, ResourceId, Serial, Token};
-use crate::plan::Operation;
 
 /// The format of journal and snapshot that this version writes.
 pub const FORMAT: u32 = 1;
+
+/// What a step does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operation {
+    /// Makes an object.
+    Create,
+    /// Changes it in place.
+    Update,
+    /// Takes it away.
+    Delete,
+}
 
 /// One line of a journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

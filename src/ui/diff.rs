@@ -106,11 +106,25 @@ fn write_action(to: &mut impl Write, action: &Action, detail: Detail, look: Look
         (None, Verb::Keep) => writeln!(to, "  (kept as it is)")?,
         (None, _) => writeln!(to)?,
     }
+    // What is put back as it was is said once.
+    let is_back = |drift: &FieldChange, change: &FieldChange| {
+        !change.replaces && change.path == drift.path && change.before == drift.after && change.after == drift.before
+    };
+    let put_back = |drift: &FieldChange| action.changes.iter().any(|change| is_back(drift, change));
     for drift in &action.drift {
-        write_change(to, drift, look, "changed outside wasmctl: ")?;
+        let lead = match put_back(drift) {
+            true => "changed outside wasmctl, to be put back: ",
+            false => "changed outside wasmctl: ",
+        };
+        write_change(to, drift, look, lead)?;
     }
     if detail == Detail::Fields && action.verb != Verb::Delete {
-        for change in action.changes.iter().filter(|change| says_something(change)) {
+        let told = |change: &&FieldChange| action.drift.iter().any(|drift| is_back(drift, change));
+        for change in action
+            .changes
+            .iter()
+            .filter(|change| says_something(change) && !told(change))
+        {
             write_change(to, change, look, "")?;
         }
     }
@@ -335,6 +349,14 @@ mod tests {
                 drift: vec![change("mode", known(json!("0644")), known(json!("0777")))],
                 ..action("ignored", Verb::Keep)
             },
+            Action {
+                drift: vec![change("mode", known(json!("0644")), known(json!("0777")))],
+                changes: vec![
+                    change("mode", known(json!("0777")), known(json!("0644"))),
+                    change("content", known(json!("a")), known(json!("b"))),
+                ],
+                ..action("mended", Verb::Update)
+            },
             action("same", Verb::Keep),
         ];
         let counts = Counts {
@@ -364,6 +386,9 @@ mod tests {
           - gone  std/file  (it is no longer in the stack)
             ignored  std/file  (kept as it is)
               changed outside wasmctl: mode: "0644" → "0777"
+          ~ mended  std/file
+              changed outside wasmctl, to be put back: mode: "0644" → "0777"
+              content: "a" → "b"
 
         Plan: 1 to create, 1 to update, 2 to replace, 1 to delete, 2 unchanged.
         "#);

@@ -239,6 +239,10 @@ impl Human {
         if self.err_look.terminal && inner.steps > LINES_FOR_ALL && elapsed < Duration::from_secs(2) {
             return;
         }
+        if elapsed.is_zero() && self.verbosity < Verbosity::Verbose {
+            // It was only computed or written down; the summary counts it.
+            return;
+        }
         let paint = self.err_look.paint;
         let name = resource.to_string();
         let name = clean(&name);

@@ -51,7 +51,7 @@ fn run(name: &str, make: impl FnOnce() -> Project + Send + 'static) -> Result<()
     }
     let path = folder().join(format!("{name}.txt"));
     if std::env::var_os("WASMCTL_BLESS").is_some() {
-        wasmctl::state::file::write_atomically(&path, told.as_bytes(), 0o644).map_err(|error| error.to_string())?;
+        wasmctl::disk::write_atomically(&path, told.as_bytes(), 0o644).map_err(|error| error.to_string())?;
         return Ok(());
     }
     let want = std::fs::read_to_string(&path).unwrap_or_default();

@@ -51,7 +51,7 @@ impl Project {
     pub fn file(&self, name: &str, text: impl AsRef<[u8]>) {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        wasmctl::state::file::write_atomically(&path, text.as_ref(), 0o644).unwrap();
+        wasmctl::disk::write_atomically(&path, text.as_ref(), 0o644).unwrap();
     }
 
     pub fn with(self, name: &str, text: impl AsRef<[u8]>) -> Self {

@@ -104,7 +104,10 @@ fn exit_codes_tell_differences() {
         0
     );
     let told = project.run(&["plan", "notes"]);
-    assert!(told.contains("changed outside wasmctl: content:"), "{told}");
+    assert!(
+        told.contains("changed outside wasmctl, to be put back: content:"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -197,4 +200,15 @@ fn quiet_prints_data_only() {
     path = out/first.txt
     "#);
     insta::assert_snapshot!(project.run(&["destroy", "--yes", "--quiet"]), @r#"exit 0"#);
+}
+
+#[test]
+fn a_stack_that_was_named_by_its_folder_is_found_again() {
+    let project = Project::new();
+    project.write("apps/notes/stack.yaml", NOTES);
+    let told = project.run(&["deploy", "apps/notes", "--yes"]);
+    assert!(told.contains("Deployed notes: "), "{told}");
+    assert!(project.stdout(&["status"]).starts_with("notes: "));
+    project.stdout(&["destroy", "--yes"]);
+    assert!(!project.exists(".env"));
 }

@@ -44,7 +44,7 @@ impl Project {
     pub fn write(&self, name: &str, text: &str) {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        wasmctl::state::file::write_atomically(&path, text.as_bytes(), 0o644).unwrap();
+        wasmctl::disk::write_atomically(&path, text.as_bytes(), 0o644).unwrap();
     }
 
     pub fn stack(&self, text: &str) {

@@ -6,4 +6,5 @@ mod balance;
 mod guards;
 mod kinds;
 mod targets;
+#[allow(dead_code, reason = "shared with the conformance test")]
 mod world;

@@ -63,7 +63,7 @@ fn deploy(root: &Path, bytes: usize) -> Result<u8, String> {
     // A stack file of a full disk is written elsewhere, and only linked here.
     let elsewhere = tempfile::tempdir().unwrap();
     let text = elsewhere.path().join("stack.yaml");
-    wasmctl::state::file::write_atomically(&text, stack.as_bytes(), 0o644).unwrap();
+    wasmctl::disk::write_atomically(&text, stack.as_bytes(), 0o644).unwrap();
     let link = root.join("stacks/s/stack.yaml");
     let _ = std::fs::remove_file(&link);
     std::os::unix::fs::symlink(&text, &link).unwrap();

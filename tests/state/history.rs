@@ -149,7 +149,7 @@ impl Place {
     }
 
     pub fn put(&self, name: &str, bytes: &[u8]) {
-        wasmctl::state::file::write_atomically(&self.file(name), bytes, 0o600).unwrap();
+        wasmctl::disk::write_atomically(&self.file(name), bytes, 0o600).unwrap();
     }
 
     /// Makes one run: appends these records and rotates, unless it is to be killed before that.

@@ -17,10 +17,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::source::Source;
 use super::{Local, blocking, cannot, prune};
+use crate::disk::write_atomically;
 use crate::id::{RemoteId, hex};
 use crate::kind::{Attempt, Error, Kind, Observed, Problem, Result};
 use crate::serve::{self, Limits};
-use crate::state::file::write_atomically;
 
 /// A component in a shared folder.
 ///

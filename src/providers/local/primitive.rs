@@ -9,7 +9,7 @@ use crate::guard::{Mode, Spec};
 use crate::id::RemoteId;
 use crate::kind::{Attempt, Error, Problem, Result};
 use crate::serve::AllowedHost;
-use crate::serve::units::{parse_duration, parse_size};
+use crate::units::{parse_duration, parse_size};
 
 /// A time as it is written in a stack file.
 pub(super) const TIME: &str = r"^[0-9]+(\.[0-9]+)?(ms|s|m|min|h)$";

@@ -8,9 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Local, blocking, cannot, prune};
+use crate::disk::write_atomically;
 use crate::id::RemoteId;
 use crate::kind::{Attempt, Error, Kind, Observed, Problem, Result};
-use crate::state::file::write_atomically;
 
 /// The file that proves whose folder it is: it holds the token of the creation.
 const MARKER: &str = ".wasmctl-folder";

@@ -12,10 +12,9 @@ use serde_json::Value as Json;
 use tokio::process::Command as Process;
 
 use super::Std;
+use crate::disk::{plain, write_atomically};
 use crate::id::RemoteId;
 use crate::kind::{Attempt, Error, Kind, Observed, Problem, Result};
-use crate::stack::catalog::plain;
-use crate::state::file::write_atomically;
 use crate::value::without_secrets;
 
 /// Runs a command once, and another one when the resource goes.

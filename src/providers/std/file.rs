@@ -10,10 +10,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::Std;
+use crate::disk::{plain, write_atomically};
 use crate::id::{RemoteId, hex};
 use crate::kind::{Attempt, Error, Kind, Observed, Problem, Result};
-use crate::stack::catalog::plain;
-use crate::state::file::write_atomically;
 
 /// Keeps a file of the project at a given content.
 ///

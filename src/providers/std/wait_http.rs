@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Std;
 use crate::id::RemoteId;
 use crate::kind::{Attempt, Error, Kind, Observed, Problem, Result};
-use crate::stack::parse_duration;
+use crate::units::parse_duration;
 
 /// Waits until a URL answers as it should.
 #[derive(Debug, Default)]
@@ -77,8 +77,8 @@ impl Kind for WaitHttp {
 
     fn check(&self, inputs: &Inputs) -> Vec<Problem> {
         match parse_duration(&inputs.timeout) {
-            Some(_) => Vec::new(),
-            None => vec![
+            Ok(_) => Vec::new(),
+            Err(_) => vec![
                 Problem::new("timeout", format!("is `{}`, which is no duration", inputs.timeout))
                     .help("write it like `30s`, `5m`"),
             ],

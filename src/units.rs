@@ -30,23 +30,20 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("`{text}` is more bytes than fit into 64 bits"))
 }
 
-/// Reads a span of time such as `500ms`, `30s`, `2m` or `1h`; a plain number is seconds.
+/// Reads a span of time such as `500ms`, `30s`, `2m` or `1h30m`; at most ten years.
 ///
 /// # Errors
 /// Says what was expected when the text is something else.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is not a span of time: write for example 500ms, 30s or 2m");
-    let (number, unit) = split(text);
-    let number: f64 = number.parse().map_err(|_| wrong())?;
-    let seconds = match unit {
-        "ms" => number / 1_000.0,
-        "" | "s" => number,
-        "m" | "min" => number * 60.0,
-        "h" => number * 3_600.0,
-        _ => return Err(wrong()),
-    };
-    Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
+    let signed: jiff::SignedDuration = text.trim().parse().map_err(|_| wrong())?;
+    let duration = Duration::try_from(signed).map_err(|_| wrong())?;
+    // A deadline further away than this cannot be told apart from none, and clocks overflow at it.
+    if duration > LONGEST { Err(wrong()) } else { Ok(duration) }
 }
+
+/// The longest span of time that can be waited for: ten years.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// Writes a size the way [`parse_size`] reads it, in the largest unit that fits.
 #[must_use]
@@ -104,10 +101,12 @@ mod tests {
             ("2m", 120_000),
             ("1.5", 1_500),
             ("1h", 3_600_000),
+            ("1h30m", 5_400_000),
+            (" 1m 5s ", 65_000),
         ] {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(ms)), "{text}");
         }
-        for text in ["", "s", "soon", "1 week", "-3s"] {
+        for text in ["", "s", "soon", "1 week", "-3s", "inf", "nan", "1h30", "1h-1m"] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
     }

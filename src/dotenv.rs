@@ -13,9 +13,6 @@ const BEGIN_NEW_FILE: &str = "# >>> wasmctl (the file is ours) >>>";
 const BEGIN_JOINED: &str = "# >>> wasmctl (the line break before is ours) >>>";
 const END: &str = "# <<< wasmctl <<<";
 
-/// The entries that wasmctl writes for every stack.
-pub const OWN: [&str; 5] = ["INFRA_FOLDER", "STACK", "STACK_ENV", "STACK_SERIAL", "STACK_STATUS"];
-
 /// What can go wrong with `.env`.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

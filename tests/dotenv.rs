@@ -132,7 +132,7 @@ fn file(values: &[String]) -> (tempfile::TempDir, PathBuf) {
         .enumerate()
         .map(|(at, value)| line(&format!("V{at}"), value).unwrap() + "\n")
         .collect();
-    wasmctl::state::file::write_atomically(&path, lines.as_bytes(), 0o644).unwrap();
+    wasmctl::disk::write_atomically(&path, lines.as_bytes(), 0o644).unwrap();
     (folder, path)
 }
 

@@ -1,5 +1,5 @@
 //! What `.env` says is read alike by a shell, by python-dotenv and by docker compose.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::print_stderr)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -152,7 +152,7 @@ fn numbers_come_back_as_they_were() {
             outputs: serde_json::json!({ "n": number }).as_object().cloned(),
             complete: true,
         };
-        let replay = journal::read(&written(&[record.clone()])).unwrap();
+        let replay = journal::read(&written(std::slice::from_ref(&record))).unwrap();
         assert_eq!(replay.records, [record], "{text}");
     }
 }

@@ -41,7 +41,8 @@
 //! - `engine → apply, plan, state, stack, dotenv, providers`; nothing but `cli` imports `engine`.
 //! - `apply → plan, state, stack, kind, event`; `plan → stack, graph, state, kind`. Steps hold expressions of the stack,
 //!   which apply evaluates once more when what they refer to is known: that is why apply sees the stack.
-//! - `stack` and `graph` are one room: a stack owns its graph, and the graph is made of resources.
+//! - `stack` and `graph` are one room: a stack owns its graph, and the graph is made of resources. `stack → kind, dotenv`:
+//!   `dotenv` says which names in `.env` are its own.
 //! - `state` imports only names and the disk. What a step does (`Operation`) is defined with the record of it.
 //! - `providers/* → kind` and the libraries `serve`, `balance`, `guard`. No provider imports another.
 //! - The list itself, `providers::{kind, provider, KINDS, PROVIDERS}`, may be read by `stack`, `plan`, `apply`, `engine`, `cli`:

@@ -30,14 +30,20 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("`{text}` is more bytes than fit into 64 bits"))
 }
 
-/// Reads a span of time such as `500ms`, `30s`, `2m` or `1h30m`; at most ten years.
+/// Reads a span of time such as `500ms`, `30s`, `2m` or `1h30m`; a plain number is seconds; at most ten years.
 ///
 /// # Errors
 /// Says what was expected when the text is something else.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is not a span of time: write for example 500ms, 30s or 2m");
-    let signed: jiff::SignedDuration = text.trim().parse().map_err(|_| wrong())?;
-    let duration = Duration::try_from(signed).map_err(|_| wrong())?;
+    let bare = text.trim();
+    let duration = match bare.parse() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|_| wrong())?,
+        Err(_) => {
+            let signed: jiff::SignedDuration = bare.parse().map_err(|_| wrong())?;
+            Duration::try_from(signed).map_err(|_| wrong())?
+        }
+    };
     // A deadline further away than this cannot be told apart from none, and clocks overflow at it.
     if duration > LONGEST { Err(wrong()) } else { Ok(duration) }
 }
@@ -106,7 +112,9 @@ mod tests {
         ] {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(ms)), "{text}");
         }
-        for text in ["", "s", "soon", "1 week", "-3s", "inf", "nan", "1h30", "1h-1m"] {
+        for text in [
+            "", "s", "soon", "1 week", "-3s", "inf", "nan", "1h30", "1h-1m", "90000h",
+        ] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
     }

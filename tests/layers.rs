@@ -52,7 +52,8 @@ const MAY: &[(&str, &[&str])] = &[
     ("apply", &["plan", "state", "stack", "kind", "event", "providers"]),
     ("plan", &["stack", "graph", "state", "kind", "providers"]),
     // One room in two files: a stack owns its graph, and the graph is made of resources.
-    ("stack", &["graph", "kind", "providers"]),
+    // `dotenv` says which names in `.env` are its own, so that `env:` cannot take them.
+    ("stack", &["graph", "kind", "providers", "dotenv"]),
     ("graph", &["stack"]),
     ("state", &[]),
     ("dotenv", &[]),

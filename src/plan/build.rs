@@ -879,7 +879,8 @@ impl<'a> Walk<'a> {
             .collect()
     }
 
-    /// Orders what goes: users before what they use, and after what stops using it.
+    /// Orders what goes: users before what they use; and, where nothing stands against it, after what
+    /// stops using it.
     fn deletions(&mut self) {
         if self.going.is_empty() {
             return;
@@ -890,7 +891,9 @@ impl<'a> Walk<'a> {
             by_address.entry(id.clone()).or_default().push(*going);
             by_name.entry(Arc::clone(&id.name)).or_default().push(*going);
         }
-        let mut released: HashMap<Arc<str>, Vec<StepIndex>> = HashMap::new();
+        let before = self.steps.list.len();
+        let mut met: HashMap<Arc<str>, StepIndex> = HashMap::new();
+        let mut wishes = Vec::new();
         let state = self.state;
         let all = state
             .objects
@@ -910,31 +913,38 @@ impl<'a> Walk<'a> {
                     by_address.get(need)
                 };
                 let Some(going) = going else { continue };
-                let mut waits = Vec::new();
-                if let Some(gone) = gone {
-                    waits.push(gone);
-                } else if let Some(forward) = forward {
-                    // It stops using what goes for good; where a successor comes, it comes after that.
-                    let replaced_here = self.desired.contains(need) && going.iter().any(|(_, first)| !first);
-                    if !replaced_here {
-                        waits.push(forward);
-                    }
-                }
-                if whole {
-                    released.entry(Arc::clone(&need.name)).or_default().extend(waits);
+                // What needs all instances waits for them at one meeting point.
+                let waiting: Vec<StepIndex> = if whole {
+                    let steps = &mut self.steps;
+                    let point = *met.entry(Arc::clone(&need.name)).or_insert_with(|| {
+                        let point = steps.add(&ResourceId::plain(Arc::clone(&need.name)), Work::Meet, Vec::new());
+                        going.iter().for_each(|(step, _)| steps.after[*step].push(point));
+                        point
+                    });
+                    vec![point]
                 } else {
-                    for (step, _) in going {
-                        self.steps.after[*step].extend(waits.iter().copied().filter(|wait| wait != step));
+                    going.iter().map(|(step, _)| *step).collect()
+                };
+                match (gone, forward) {
+                    (Some(gone), _) => {
+                        for step in waiting {
+                            if step != gone {
+                                self.steps.after[step].push(gone);
+                            }
+                        }
                     }
+                    (None, Some(forward)) => {
+                        // It stops using what goes for good; where a successor comes, it comes after that.
+                        let replaced_here = self.desired.contains(need) && going.iter().any(|(_, first)| !first);
+                        if !replaced_here {
+                            wishes.extend(waiting.into_iter().map(|step| (step, forward)));
+                        }
+                    }
+                    (None, None) => {}
                 }
             }
         }
-        for (name, waits) in released {
-            let met = self.steps.add(&ResourceId::plain(Arc::clone(&name)), Work::Meet, waits);
-            for (step, _) in &by_name[&name] {
-                self.steps.after[*step].push(met);
-            }
-        }
+        self.steps.wish(&wishes, before);
     }
 
     /// Evaluates what is declared, only to learn its secrets: deletions may need them.

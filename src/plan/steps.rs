@@ -173,4 +173,53 @@ impl Steps {
         }
         after
     }
+
+    /// Makes steps wait for others where that closes no circle: what goes is better gone after what
+    /// stops using it, but a replacement elsewhere may need it gone before.
+    ///
+    /// Steps from `late` on are meeting points of deletions. The order that decides takes whatever makes or
+    /// changes something as early as it can, and what takes away as late.
+    pub(super) fn wish(&mut self, wishes: &[(StepIndex, StepIndex)], late: StepIndex) {
+        if wishes.is_empty() {
+            return;
+        }
+        let count = self.list.len();
+        let mut users = vec![Vec::new(); count];
+        let mut waiting = vec![0_usize; count];
+        for (user, befores) in self.after.iter().enumerate() {
+            waiting[user] = befores.len();
+            for &before in befores {
+                users[before].push(user);
+            }
+        }
+        let takes_away = |step: StepIndex| step >= late || matches!(self.list[step].work, Work::Delete { .. });
+        let (mut makes, mut takes) = (Vec::new(), Vec::new());
+        let sort = |step: StepIndex, makes: &mut Vec<_>, takes: &mut Vec<_>| {
+            if takes_away(step) {
+                takes.push(step)
+            } else {
+                makes.push(step)
+            }
+        };
+        for step in (0..count).filter(|&step| waiting[step] == 0) {
+            sort(step, &mut makes, &mut takes);
+        }
+        let mut place = vec![usize::MAX; count];
+        let mut next = 0;
+        while let Some(step) = makes.pop().or_else(|| takes.pop()) {
+            place[step] = next;
+            next += 1;
+            for &user in &users[step] {
+                waiting[user] -= 1;
+                if waiting[user] == 0 {
+                    sort(user, &mut makes, &mut takes);
+                }
+            }
+        }
+        for &(step, first) in wishes {
+            if place[first] < place[step] {
+                self.after[step].push(first);
+            }
+        }
+    }
 }

@@ -257,7 +257,7 @@ pub struct Diagnostics(pub Vec<Diagnostic>);
 
 impl Diagnostics {
     /// How many are kept: nobody mends more at once, and finding the likely word for each takes time.
-    pub const MOST: usize = 100;
+    pub const MOST: usize = 99;
 
     /// Adds one; after [`MOST`](Self::MOST) it only notes that there are more.
     pub fn push(&mut self, diagnostic: Diagnostic) {

@@ -13,9 +13,6 @@ const BEGIN_NEW_FILE: &str = "# >>> wasmctl (the file is ours) >>>";
 const BEGIN_JOINED: &str = "# >>> wasmctl (the line break before is ours) >>>";
 const END: &str = "# <<< wasmctl <<<";
 
-/// The entries that wasmctl writes for every stack.
-pub const OWN: [&str; 5] = ["INFRA_FOLDER", "STACK", "STACK_ENV", "STACK_SERIAL", "STACK_STATUS"];
-
 /// What can go wrong with `.env`.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -70,6 +67,9 @@ pub fn line(name: &str, value: &str) -> Result<String, Error> {
     }
     if value.contains("\\\\") || value.ends_with('\\') {
         return refuse("it has two backslashes in a row or one at its end, which readers treat differently");
+    }
+    if value.split_once("${").is_some_and(|(_, rest)| rest.contains('}')) {
+        return refuse("it has `${…}`, which some readers replace even between quotes");
     }
     if !value.contains('\'') {
         return Ok(format!("{name}='{value}'"));
@@ -284,7 +284,7 @@ mod tests {
             assert_eq!(line("A", value).unwrap(), want);
             assert_eq!(read_line(want).unwrap(), ("A".to_owned(), value.to_owned()));
         }
-        for value in ["it's $5", "a\nb", "it's `x`", "a\\\\b", "a\\", "a\rb"] {
+        for value in ["it's $5", "a\nb", "it's `x`", "a\\\\b", "a\\", "a\rb", "a ${HOME}"] {
             assert!(line("A", value).is_err(), "{value:?}");
         }
     }

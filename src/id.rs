@@ -112,6 +112,9 @@ pub fn is_name(word: &str) -> bool {
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
+/// The names of the entries that `.env` has for every stack.
+pub const OWN_ENTRIES: [&str; 5] = ["INFRA_FOLDER", "STACK", "STACK_ENV", "STACK_SERIAL", "STACK_STATUS"];
+
 /// Whether a word can name a stack or an environment, which become folder names: letters, digits,
 /// `-`, `_` and `.`, not starting with `.` or `-`, at most 64 characters.
 #[must_use]

@@ -51,6 +51,9 @@ fuzz_target!(|text: &str| {
         assert_eq!(dotenv::read_line(&line), want, "{line:?}");
         assert_eq!(shell(&line), want, "{line:?}");
         let block = format!("# >>> wasmctl >>>\n{line}\n# <<< wasmctl <<<\n");
-        assert_eq!(dotenv::parse(&block), Ok(Some(vec![(name.to_owned(), value.to_owned())])));
+        assert_eq!(
+            dotenv::parse(&block),
+            Ok(Some(vec![(name.to_owned(), value.to_owned())]))
+        );
     }
 });

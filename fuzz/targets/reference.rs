@@ -6,7 +6,9 @@ use wasmctl::stack::reference::{Reference, Segment, exactly_one, find_all};
 use wasmctl::stack::template::parse_leaf;
 
 fn inside(text: &str, reference: &Reference) {
-    let words = text.get(reference.range.clone()).expect("a place inside the text, between characters");
+    let words = text
+        .get(reference.range.clone())
+        .expect("a place inside the text, between characters");
     assert!(words.starts_with(&reference.root.to_string()), "{words}");
     for segment in &reference.path {
         if let Segment::Dynamic(inner) = segment {

@@ -17,9 +17,19 @@ fn project() -> (TempDir, Runtime) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     fs::create_dir_all(folder.path().join("stacks/s")).expect("a folder");
     fs::create_dir_all(folder.path().join("templates")).expect("a folder");
-    fs::write(folder.path().join("templates/a.txt"), "{{ a | default(value=\"-\") }}\n").expect("a template");
-    fs::write(folder.path().join("stacks/f.yaml"), "variables: { f: { default: 1 } }\n").expect("a fragment");
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    fs::write(
+        folder.path().join("templates/a.txt"),
+        "{{ a | default(value=\"-\") }}\n",
+    )
+    .expect("a template");
+    fs::write(
+        folder.path().join("stacks/f.yaml"),
+        "variables: { f: { default: 1 } }\n",
+    )
+    .expect("a fragment");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
     (folder, runtime)
 }
 

@@ -97,13 +97,13 @@ fn env_names(stack: &Stack, problems: &mut Diagnostics) {
     let mut seen: BTreeMap<String, &Span> = BTreeMap::new();
     for (name, expr) in &stack.env_entries {
         let upper = name.to_ascii_uppercase();
-        if crate::dotenv::OWN.contains(&upper.as_str()) {
+        if crate::id::OWN_ENTRIES.contains(&upper.as_str()) {
             problems.push(
                 Diagnostic::error("reserved", format!("`{upper}` in `.env` belongs to wasmctl"))
                     .at(&expr.span, "this entry")
                     .help(format!(
                         "give it another name: {} are taken",
-                        crate::dotenv::OWN.join(", ")
+                        crate::id::OWN_ENTRIES.join(", ")
                     )),
             );
         } else if let Some(first) = seen.get(&upper) {

@@ -160,13 +160,15 @@ fn ambiguous(source: &Arc<Source>, node: &Node) -> Diagnostic {
 /// Refuses a file by its size.
 #[must_use]
 pub fn too_large(name: &str, bytes: u64) -> Diagnostic {
+    let most = LARGEST_FILE >> 20;
+    // Of an endless one only the beginning was counted.
+    let size = match bytes >> 20 {
+        size if size > most => format!("{size} MB"),
+        _ => format!("more than {most} MB"),
+    };
     Diagnostic::error(
         "file-too-large",
-        format!(
-            "`{name}` has {} MB; a stack file may have {} MB",
-            bytes >> 20,
-            LARGEST_FILE >> 20
-        ),
+        format!("`{name}` has {size}; a stack file may have {most} MB"),
     )
     .help("split it with `include`, or move the data into files that resources refer to")
 }

@@ -106,14 +106,17 @@ impl Expr {
         let written = self.span.text();
         let words = reference.to_string();
         let hint = reference.range.start;
+        let nearest = |words: &str| {
+            let starts = written.match_indices(words).map(|(at, _)| at);
+            starts.min_by_key(|at| at.abs_diff(hint)).map(|at| at..at + words.len())
+        };
         // Keys in brackets may be quoted either way, and escaped in double quotes.
-        let spellings = [words.replace('"', "'"), words.replace('"', "\\\""), words];
-        let found = spellings.iter().flat_map(|words| {
-            written
-                .match_indices(words.as_str())
-                .map(|(at, _)| at..at + words.len())
+        let found = nearest(&words).or_else(|| {
+            let quoted = words.contains('"');
+            let other = |quote: &str| quoted.then(|| nearest(&words.replace('"', quote))).flatten();
+            other("'").or_else(|| other("\\\""))
         });
-        match found.min_by_key(|range| range.start.abs_diff(hint)) {
+        match found {
             Some(range) => self.span.within(range),
             None => self.span.clone(),
         }

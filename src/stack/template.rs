@@ -288,6 +288,13 @@ fn is_absence(message: &str) -> bool {
     message.contains("is not defined") || message.contains("is not there")
 }
 
+/// Widens a range to whole characters, one at least: tera may point into one.
+fn whole_characters(text: &str, range: &Range<usize>) -> Range<usize> {
+    let start = text.floor_char_boundary(range.start.min(text.len()));
+    let end = text.ceil_char_boundary(range.end.max(start + 1).min(text.len()));
+    start..end
+}
+
 /// Returns the word that a message puts into backticks.
 fn quoted(message: &str) -> Option<&str> {
     message.split('`').nth(1).filter(|word| !word.is_empty())
@@ -302,7 +309,7 @@ fn explain(error: &tera::Error, text: &str) -> TemplateTrouble {
                 label: "here".to_owned(),
                 help,
                 is_absence: is_absence(&message),
-                range: Some(report.span().range.clone()),
+                range: Some(whole_characters(text, &report.span().range)),
             }
         }
         kind => {

@@ -73,12 +73,7 @@ fn finish(failures: Vec<String>) {
 
 #[test]
 fn every_broken_stack_gets_its_exact_words() {
-    let mut names: Vec<String> = std::fs::read_dir(folder())
-        .unwrap()
-        .flatten()
-        .filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".yaml")?.to_owned()))
-        .collect();
-    names.sort_unstable();
+    let names = stacks();
     let failures = names.iter().filter_map(|name| {
         let text = std::fs::read(folder().join(format!("{name}.yaml"))).unwrap();
         run(name, move || Project::new(text)).err()
@@ -90,6 +85,57 @@ fn every_broken_stack_gets_its_exact_words() {
 fn every_broken_project_gets_its_exact_words() {
     let failures = PROJECTS.iter().filter_map(|(name, make)| run(name, *make).err());
     finish(failures.collect());
+}
+
+/// The same through the program: what is shown is bounded, and nothing is left behind.
+#[test]
+fn the_command_line_shows_them_all() {
+    let failures = stacks().into_iter().filter_map(|name| {
+        let text = std::fs::read(folder().join(format!("{name}.yaml"))).unwrap();
+        shown(&name, &Project::new(text)).err()
+    });
+    let projects = PROJECTS
+        .iter()
+        .filter(|(name, _)| name.starts_with("file-") || name.starts_with("bomb-"));
+    finish(
+        failures
+            .chain(projects.filter_map(|(name, make)| shown(name, &make()).err()))
+            .collect(),
+    );
+}
+
+fn shown(name: &str, project: &Project) -> Result<(), String> {
+    let before = project.listing();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_wasmctl"))
+        .args(["plan", "s", "--dir"])
+        .arg(project.root())
+        .env_clear()
+        .env("COLUMNS", "100")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    let expected = std::fs::read_to_string(folder().join(format!("{name}.txt"))).unwrap_or_default();
+    let want = i32::from(!expected.starts_with("planned"));
+    if output.status.code() != Some(want) || said.contains("panicked") {
+        return Err(format!("{name}: {:?}\n{said}", output.status));
+    }
+    if said.len() > 100_000 {
+        return Err(format!("{name}: {} bytes are too much to read", said.len()));
+    }
+    if before != project.listing() {
+        return Err(format!("{name}: the project folder was touched"));
+    }
+    Ok(())
+}
+
+fn stacks() -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(folder())
+        .unwrap()
+        .flatten()
+        .filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".yaml")?.to_owned()))
+        .collect();
+    names.sort_unstable();
+    names
 }
 
 #[test]
@@ -177,6 +223,14 @@ const PROJECTS: &[Case] = &[
         let project = Project::new(PLAIN);
         std::fs::remove_file(project.path("stacks/s/stack.yaml")).unwrap();
         link(&project, "stack.yaml", "stacks/s/stack.yaml");
+        project
+    }),
+    ("file-is-a-pipe", || {
+        let project = Project::new(PLAIN);
+        let path = project.path("stacks/s/stack.yaml");
+        std::fs::remove_file(&path).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(path).status();
+        assert!(made.unwrap().success());
         project
     }),
     ("stack-unknown", || {
@@ -469,6 +523,9 @@ const PROJECTS: &[Case] = &[
     }),
     ("value-var-file-missing", || {
         variable("{ type: number }").var_file("x.yaml")
+    }),
+    ("value-var-file-endless", || {
+        variable("{ type: number }").var_file("/dev/zero")
     }),
     ("value-var-file-not-utf-8", || {
         variable("{ type: number }")

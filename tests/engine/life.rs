@@ -294,3 +294,49 @@ async fn replacements_in_both_orders_do_not_wait_for_each_other() {
     assert_eq!(project.destroy().await.exit_code(), 0);
     assert_eq!(project.files(), Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn a_folder_that_goes_with_its_last_file_does_not_take_a_new_neighbour_with_it() {
+    let mut project = Project::new(
+        r#"
+variables: { names: { type: list, default: [a] } }
+resources:
+  file:
+    type: std/file
+    for_each: "{{ var.names }}"
+    path: "out/deep/{{ each.key }}"
+    content: x
+"#,
+    );
+    // One goes while another comes, again and again.
+    for round in 0..40 {
+        project.vars = vec![("names".to_owned(), format!("[n{round}]"))];
+        project.deploy().await;
+    }
+    assert_eq!(project.read("out/deep/n39").unwrap(), "x");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_leads_out_of_the_project_through_a_link_is_refused() {
+    let outside = tempfile::tempdir().unwrap();
+    let project = Project::new(
+        r#"
+resources:
+  file: { type: std/file, path: out/x, content: y }
+  ran: { type: std/command, run: "touch here", dir: out }
+"#,
+    );
+    std::os::unix::fs::symlink(outside.path(), project.path("out")).unwrap();
+    let report = project.try_deploy("s").await.unwrap();
+    assert_eq!(report.exit_code(), 1);
+    let events = project.events.lock().unwrap().join("\n");
+    assert_eq!(
+        events
+            .matches("leads outside the project folder through a link")
+            .count(),
+        2,
+        "{events}"
+    );
+    assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
+}

@@ -137,6 +137,27 @@ fn a_history_that_cannot_be_is_refused() {
 }
 
 #[test]
+fn numbers_come_back_as_they_were() {
+    for text in [
+        "666666766666666666666666666666666666666666666666666666666666666666666612",
+        "0.1",
+        "1e-7",
+        "5e-324",
+        "1.7976931348623157e308",
+        "123456789012345680",
+        "18446744073709551615",
+    ] {
+        let number: serde_json::Value = serde_json::from_str(text).unwrap();
+        let record = Record::Ended {
+            outputs: serde_json::json!({ "n": number }).as_object().cloned(),
+            complete: true,
+        };
+        let replay = journal::read(&written(std::slice::from_ref(&record))).unwrap();
+        assert_eq!(replay.records, [record], "{text}");
+    }
+}
+
+#[test]
 fn a_record_that_is_refused_changes_nothing() {
     let history = records();
     for (length, _) in history.iter().enumerate() {

@@ -70,12 +70,26 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
 fn write(full: &Path, inputs: &Inputs) -> Result<()> {
     let mode = u32::from_str_radix(&inputs.mode, 8)
         .map_err(|_| Error::invalid(format!("`{}` is no octal mode", inputs.mode)).field("mode"))?;
-    if let Some(folder) = full.parent()
-        && !folder.is_dir()
-    {
-        fs::create_dir_all(folder).map_err(cannot("make the folder of", &inputs.path))?;
+    // A neighbour that goes takes the folder with it when it was the last one: between our making it and our
+    // writing into it, but hardly as often as this.
+    const TRIES: usize = 100;
+    let mut written = Ok(());
+    for _ in 0..TRIES {
+        if let Some(folder) = full.parent()
+            && !folder.is_dir()
+        {
+            match fs::create_dir_all(folder) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                made => made.map_err(cannot("make the folder of", &inputs.path))?,
+            }
+        }
+        written = write_atomically(full, inputs.content.as_bytes(), mode);
+        match &written {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            _ => break,
+        }
     }
-    write_atomically(full, inputs.content.as_bytes(), mode).map_err(cannot("write", &inputs.path))
+    written.map_err(cannot("write", &inputs.path))
 }
 
 fn observe(full: &Path, last: &Inputs) -> Result<Observed<File>> {

@@ -37,7 +37,9 @@ docs: ## writes the generated parts of the documents again
 
 fuzz: ## ten minutes of each fuzz target (needs nightly and cargo-fuzz)
 	cd fuzz && for target in stack reference journal dotenv; do \
-	  $(CARGO) +nightly fuzz run $$target -- -max_total_time=600 || exit 1; done
+	  mkdir -p corpus/$$target; \
+	  $(CARGO) +nightly fuzz run $$target corpus/$$target seeds/$$target -- \
+	    -max_total_time=600 -timeout=10 -rss_limit_mb=4096 -dict=words.dict || exit 1; done
 
 clean: ## removes what was built
 	$(CARGO) clean

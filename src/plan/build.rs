@@ -395,7 +395,7 @@ impl<'a> Walk<'a> {
         needs.extend(resource.depends_on.iter().map(|need| need.value.clone()));
         needs.sort_unstable();
         needs.dedup();
-        let place = place(resource, &id);
+        let place = resource.name.span.clone();
         let found = check(resource, &inputs, &place);
         let wrong = found.has_errors();
         self.problems.extend(found.0);
@@ -1003,10 +1003,6 @@ pub(crate) fn outputs_value(kind: &Registration, live: Json, recorded: &Json) ->
         (name, value)
     });
     Value::map(entries.collect())
-}
-
-fn place(resource: &Resource, _id: &ResourceId) -> Span {
-    resource.name.span.clone()
 }
 
 /// Finds what is wrong with inputs, as far as they are known.
